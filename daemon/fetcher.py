@@ -1,0 +1,141 @@
+"""The thread that finds work for free slots: claim, and when there is nothing, block on the doorbells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from daemon.crew import Crew, Lane, SlotState
+from daemon.housekeeping import Health
+from errors import QueueUnavailable
+from pipeline.stop import clock
+from redis_client.connection import queue_errors
+from redis_client.queue import Busy, Claim, Grant, Nothing, Queue
+
+BLOCK_SECONDS = 2.0
+# Redis 6.2 takes a block of 0.001 s as for ever.
+SHORTEST_BLOCK_SECONDS = 0.01
+REST_SECONDS = 0.5
+
+
+@dataclass
+class Fetcher:
+    """BLPOP is a doorbell: it wakes, and does not decide; the claim takes the best ready job."""
+
+    queue: Queue
+    crew: Crew
+    health: Health
+    may_claim: Callable[[], bool]
+    foreign: Callable[[], None]
+    ticked: float = 0.0
+    paused: frozenset[str] = frozenset()
+    _client: Any = None
+    _client_id: int | None = None
+    _blocking: bool = False
+    _stopped: bool = field(default=False)
+
+    def run(self) -> None:
+        """The thread's loop."""
+        popped: tuple[str, str] = ("", "")
+        while not self._stopped:
+            self.ticked = clock()
+            if not self.crew.wait_for_free(REST_SECONDS) or not self._claims_now():
+                continue
+            try:
+                wait = self._fill(popped)
+                popped = self._doorbell(wait) if wait > 0 else ("", "")
+            except QueueUnavailable as error:
+                popped = ("", "")
+                self._drop()
+                self.health.redis_healthy = False
+                self.health.report(str(error), 1.0)
+        self._drop()
+
+    def stop(self) -> None:
+        """End the loop: out of BLPOP at once; nothing it pops later is lost, since a pop decides nothing."""
+        self._stopped = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Out of BLPOP, if in it."""
+        if not self._blocking or self._client_id is None:
+            return
+        try:
+            with queue_errors():
+                self.queue.connections.commands().client_unblock(self._client_id)
+        except QueueUnavailable:
+            pass
+
+    def _claims_now(self) -> bool:
+        if self.health.trouble is None and self.may_claim():
+            return True
+        with self.crew.free:
+            self.crew.free.wait(REST_SECONDS)
+        return False
+
+    def _fill(self, popped: tuple[str, str]) -> float:
+        """Claim for every free slot; how long to block afterwards (0: there may be more)."""
+        wait, paused = BLOCK_SECONDS, set[str]()
+        empty: set[Lane] = set()
+        for state in self.crew.free_slots():
+            if self._stopped or state.lane in empty:
+                continue
+            mine = popped if popped[0] in state.slot.queues else ("", "")
+            claim = self.queue.claim(state.slot, nonce=self.crew.nonce(), popped=mine)
+            if mine[0]:
+                popped = ("", "")
+            again = self._take(state, claim)
+            if isinstance(claim, Nothing):
+                empty.add(state.lane)
+                paused.update(claim.paused)
+                if claim.wait_seconds is not None:
+                    wait = min(wait, max(SHORTEST_BLOCK_SECONDS, claim.wait_seconds))
+            if again:
+                wait = 0.0
+        self.paused = frozenset(paused)
+        return wait
+
+    def _take(self, state: SlotState, claim: Claim) -> bool:
+        """Hand a grant to its slot; whether there may be more to examine at once."""
+        match claim:
+            case Grant():
+                self.crew.give(state, claim)
+                return False
+            case Busy(job_id):
+                # Its last job is still leased to this slot: the beat does not renew it, so the sweep frees it.
+                structlog.get_logger().warning("slot_busy", job_id=job_id, slot=state.slot.name)
+                return False
+            case Nothing(_, again, _):
+                return again
+
+    def _doorbell(self, wait: float) -> tuple[str, str]:
+        """Block on the lists of the queues with a free slot here; a paused queue is not listened to."""
+        queues = dict.fromkeys(queue for state in self.crew.free_slots() for queue in state.slot.queues)
+        lists = [self.queue.list_key(queue) for queue in queues if queue not in self.paused]
+        if not lists:
+            with self.crew.free:
+                self.crew.free.wait(min(wait, REST_SECONDS))
+            return ("", "")
+        with queue_errors():
+            if self._client is None:
+                self._client = self.queue.connections.build(socket_timeout=BLOCK_SECONDS + 5, single=True)
+                self._client_id = int(self._client.client_id())
+            self._blocking = True
+            try:
+                found = None if self._stopped else self._client.blpop(lists, timeout=wait)
+            finally:
+                self._blocking = False
+        if not found:
+            return ("", "")
+        queue, value = self.queue.queue_of_list(found[0]), str(found[1])
+        if value[:1] in "{[":
+            self.foreign()
+        return (queue, value)
+
+    def _drop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = self._client_id = None

@@ -1,0 +1,207 @@
+"""The thread that keeps house for the whole fleet: sweeps, reconciles, adopts, probes and reports health."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from artifacts import LocalStore
+from daemon.crew import Running
+from database.fenced import FencedWrites, Holder
+from database.jobs import open_job
+from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
+from pipeline.stop import clock
+from redis_client.client import RedisClient
+from redis_client.connection import queue_errors
+from redis_client.inbox import adopt_inbox
+from redis_client.queue import Slot
+from redis_client.reconcile import reconcile
+from settings import Settings
+
+RECONCILE_SECONDS = 30.0
+log = structlog.get_logger()
+
+
+@dataclass
+class Health:
+    """What the last look at the outside found; `trouble` is why no job is claimed, or None."""
+
+    redis_healthy: bool = False
+    database_healthy: bool = False
+    trouble: str | None = None
+    trouble_until: float = 0.0
+
+    def report(self, reason: str, seconds: float) -> None:
+        """A job met trouble of the host: claim nothing for a while, then probe."""
+        if self.trouble is None:
+            log.warning("host_trouble", reason=reason)
+        self.trouble = reason
+        self.trouble_until = max(self.trouble_until, clock() + seconds)
+
+
+@dataclass
+class Housekeeping:
+    """One round every SWEEP_SECONDS, with jitter so that a fleet does not sweep in step."""
+
+    client: RedisClient
+    writes: FencedWrites
+    store: LocalStore
+    settings: Settings
+    health: Health
+    label: str
+    slot_of: Callable[[Running], Slot | None]
+    lost: SimpleQueue[Running] = field(default_factory=SimpleQueue)
+    ticked: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _reconciled_at: float = float("-inf")
+    _health_at: float = float("-inf")
+
+    def run(self) -> None:
+        """The thread's loop."""
+        dice = random.Random(self.label)
+        while not self._stop.is_set():
+            self.ticked = clock()
+            self.round()
+            pause = self.settings.sweep_seconds * dice.uniform(0.7, 1.0)
+            self._wake.wait(pause if self.health.trouble is None else min(1.0, pause))
+            self._wake.clear()
+
+    def stop(self) -> None:
+        """End the loop."""
+        self._stop.set()
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Do the next round now."""
+        self._wake.set()
+
+    def take_lost(self, running: Running) -> None:
+        """A beat found a job's lease gone: SQL must say whose it is."""
+        self.lost.put(running)
+        self.hurry()
+
+    def round(self) -> None:
+        """One round; trouble of Redis or SQL ends it early and is reported."""
+        self._probe()
+        for step in (self._ask_for_lost, self._sweep, self._adopt, self._reconcile):
+            if self._stop.is_set():
+                return
+            try:
+                step()
+            except (QueueUnavailable, DatabaseUnavailable) as error:
+                log.warning("housekeeping_failed", step=step.__name__.strip("_"), error=str(error))
+        if clock() - self._health_at >= self.settings.health_seconds:
+            self._health_at = clock()
+            log.info(
+                "health_check",
+                redis_healthy=self.health.redis_healthy,
+                database_healthy=self.health.database_healthy,
+                trouble=self.health.trouble,
+            )
+
+    def probe_now(self) -> None:
+        """Look at Redis, the database and the disk."""
+        self._probe()
+
+    def _probe(self) -> None:
+        health = self.health
+        if clock() - self._health_at < self.settings.health_seconds and health.trouble is None and self._looked():
+            return
+        health.redis_healthy = self._redis_answers()
+        health.database_healthy = self.client.database.ping()
+        trouble = None
+        if not health.redis_healthy:
+            trouble = "Redis does not answer"
+        elif not health.database_healthy:
+            trouble = "the database does not answer"
+        else:
+            trouble = self._disk_trouble()
+        if trouble is not None:
+            health.report(trouble, 1.0)
+        elif health.trouble is not None and clock() >= health.trouble_until:
+            log.info("host_recovered", reason=health.trouble)
+            health.trouble = None
+
+    def _looked(self) -> bool:
+        trouble = self._disk_trouble()  # cheap, and a full disk must stop claims before it stops a job
+        if trouble is not None:
+            self.health.report(trouble, 1.0)
+        return trouble is None and self.health.redis_healthy and self.health.database_healthy
+
+    def _disk_trouble(self) -> str | None:
+        try:
+            free = self.store.free_mb()
+        except OSError as error:
+            return f"the artifact store cannot be read: {error.strerror}"
+        if free < self.settings.min_free_mb:
+            return f"{free:.0f} MB free on the artifact store's disk, MIN_FREE_MB is {self.settings.min_free_mb}"
+        return None
+
+    def _redis_answers(self) -> bool:
+        try:
+            with queue_errors():
+                self.client.connections.revive()
+                return bool(self.client.get_client().ping())
+        except HostTrouble:
+            return False
+
+    def _ask_for_lost(self) -> None:
+        """SELECT fence: mine -> put it back in Redis and go on; not mine -> the job must stop and write nothing."""
+        while True:
+            try:
+                running = self.lost.get_nowait()
+            except Empty:
+                return
+            slot = self.slot_of(running)
+            if slot is None or running.settled:
+                continue
+            grant = running.grant
+            try:
+                self._keep_or_fence(running, slot)
+            except (QueueUnavailable, DatabaseUnavailable):
+                self.lost.put(running)
+                raise
+            log.warning("lease_lost", job_id=grant.job_id, kept=not running.stop.fenced)
+
+    def _keep_or_fence(self, running: Running, slot: Slot) -> None:
+        grant = running.grant
+        mine = self.writes.still_mine(Holder(grant.job_id, grant.token, slot.label))
+        job = open_job(self.client.database, grant.job_id) if mine else None
+        if job is None or running.settled:
+            if not running.settled:
+                running.stop.fence()
+            return
+        if not self.client.queue.adopt(job, token=grant.token, lease_seconds=slot.lease_seconds, slot=slot):
+            running.stop.fence()
+
+    def _sweep(self) -> None:
+        counts = self.client.queue.sweep(
+            lease_seconds=self.settings.lease_seconds, sweep_seconds=self.settings.sweep_seconds
+        )
+        if counts["expired"] or counts["bad"]:
+            log.warning("swept", **counts)
+        if counts["fresh"]:
+            # Redis remembers nothing: it is new, or was flushed. Everything open goes back at once.
+            self._reconcile(untouched_seconds=0.0)
+
+    def _adopt(self) -> None:
+        adopt_inbox(self.client, lease_seconds=self.settings.lease_seconds)
+
+    def _reconcile(self, untouched_seconds: float = 60.0) -> None:
+        if untouched_seconds and clock() - self._reconciled_at < RECONCILE_SECONDS:
+            return
+        self._reconciled_at = clock()
+        reconcile(
+            self.client.queue,
+            self.client.database,
+            lease_seconds=self.settings.lease_seconds,
+            untouched_seconds=untouched_seconds,
+            owner=self.label,
+            stopping=self._stop.is_set,
+        )

@@ -1,0 +1,154 @@
+"""One job in one slot: begin, run, settle in SQL, tell Redis, and take the next in the same trip."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from daemon.beat import lease_margin
+from daemon.crew import Running, SlotState
+from database.engine import get_database
+from database.fenced import Failure, FencedWrites, Holder, JobRecord, NotBegun
+from errors import DatabaseUnavailable, QueueUnavailable
+from pipeline.catalog.base import find_pipeline
+from pipeline.orchestrator import PipelineOrchestrator
+from pipeline.outcome import Dead, HandBack, Outcome, RetryIn
+from pipeline.retry import delay_seconds
+from pipeline.settle import FORGOTTEN, Ended, tell_redis, write_outcome
+from pipeline.stop import Limit, StopSignal, clock
+from redis_client.queue import Busy, Claim, Grant, Nothing
+
+if TYPE_CHECKING:
+    from worker import Worker
+
+TELL_AGAIN_SECONDS = 1.0
+log = structlog.get_logger()
+
+
+class Desk:
+    """Where a slot's thread works its jobs off."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.writes = FencedWrites(get_database(), quarantine_crashes=worker.settings.quarantine_crashes)
+
+    def run_job(self, state: SlotState, grant: Grant) -> Grant | None:
+        """Run one granted job to its end here; the grant of the slot's next job, if any."""
+        settings = self._worker.settings
+        stop = StopSignal(soft_seconds=settings.task_soft_time_limit, hard_seconds=settings.task_time_limit)
+        stop.lease_until = clock() + lease_margin(settings.lease_seconds)
+        running = Running(grant, stop, since=clock())
+        state.running = running
+        if self._worker.stopping is not None:
+            stop.request("shutdown")
+        with structlog.contextvars.bound_contextvars(worker_id=self._worker.worker_id, job_id=grant.job_id):
+            ended = self._work(running)
+            if running.given_up:
+                return None
+            return self._next(state, running, ended)
+
+    def hand_back(self, state: SlotState, running: Running, reason: str) -> None:
+        """Give a job back from outside its thread, which did not stop in time."""
+        running.settled = True
+        job = running.record
+        ended = Ended("requeue", message=reason)
+        if job is not None:
+            ended = write_outcome(self.writes, self._holder(running.grant), job, HandBack(reason), running.stop)
+        try:
+            tell_redis(self._worker.client.queue, state.slot, running.grant, ended)
+        except QueueUnavailable as error:
+            log.warning("hand_back_deferred", job_id=running.grant.job_id, error=str(error))
+
+    def give_up(self, running: Running, limit: Limit) -> None:
+        """A stage heeded neither of its limits: settle its job as a failed try, from outside its thread."""
+        running.given_up = running.settled = True
+        job = running.record
+        state = next(one for one in self._worker.crew.slots if one.running is running)
+        if job is None:
+            return
+        attempt = job.attempt + 1
+        stage = limit.stage or next((one.stage for one in running.stop.limits() if one.stage), "")
+        failure = Failure(
+            stage, "", attempt, "TimedOut", f"stage {stage} ignored its limit of {limit.hard_seconds:g} s"
+        )
+        allowed = find_pipeline(job.pipeline).max_retries
+        outcome: Outcome = RetryIn(delay_seconds(attempt, self._worker.settings.retry_base_seconds), failure)
+        if attempt > (self._worker.settings.max_retries if allowed is None else allowed):
+            outcome = Dead(failure)
+        ended = write_outcome(self.writes, self._holder(running.grant), job, outcome, running.stop)
+        try:
+            tell_redis(self._worker.client.queue, state.slot, running.grant, ended)
+        except QueueUnavailable as error:
+            log.warning("settle_deferred", job_id=running.grant.job_id, error=str(error))
+
+    def _work(self, running: Running) -> Ended:
+        """Begin and run; SQL is settled when this returns."""
+        holder = self._holder(running.grant)
+        try:
+            begun = self.writes.begin(holder, expired=running.grant.expired)
+        except DatabaseUnavailable as error:
+            self._worker.health.report(str(error), error.retry_after)
+            return Ended("requeue", delay_seconds=error.retry_after, message="the database was away")
+        if isinstance(begun, NotBegun):
+            return self._not_begun(begun)
+        running.record = job = begun.job
+        self._worker.count_start()
+        with structlog.contextvars.bound_contextvars(pipeline=job.pipeline, attempt=job.attempt):
+            log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
+            outcome = self._run(job, holder, running)
+            if isinstance(outcome, HandBack) and outcome.host_trouble:
+                self._worker.health.report(outcome.reason, outcome.seconds)
+            ended = FORGOTTEN if running.given_up else write_outcome(self.writes, holder, job, outcome, running.stop)
+        running.settled = True
+        return ended
+
+    def _run(self, job: JobRecord, holder: Holder, running: Running) -> Outcome:
+        worker = self._worker
+        orchestrator = PipelineOrchestrator(job.id, worker.client, worker.client.database, store=worker.store)
+        return orchestrator.run(job, holder, stop=running.stop, label=worker.worker_id, queue=running.grant.queue)
+
+    def _not_begun(self, answer: NotBegun) -> Ended:
+        match answer.verdict:
+            case "stale":
+                return Ended("requeue", floor=answer.floor, message="a newer token was seen")
+            case "not_due":
+                return Ended("requeue", delay_seconds=answer.wait_ms / 1000, message="not due yet")
+            case "gone":
+                log.warning("job_dropped", reason="no row has this id")
+                return Ended("finish", "gone")
+            case "quarantined":
+                log.error("job_quarantined")
+        return Ended("finish", answer.status)
+
+    def _next(self, state: SlotState, running: Running, ended: Ended) -> Grant | None:
+        """Tell Redis, until it hears; then the slot is empty or has its next job."""
+        worker = self._worker
+        while True:
+            nonce = worker.crew.nonce() if worker.may_claim() else ""
+            try:
+                claim = tell_redis(worker.client.queue, state.slot, running.grant, ended, nonce=nonce)
+            except QueueUnavailable as error:
+                worker.health.report(str(error), TELL_AGAIN_SECONDS)
+                log.warning("settle_deferred", error=str(error))
+                if worker.stopping is not None and worker.settings.shutdown_seconds < clock() - running.since:
+                    claim = None  # the lease runs out and the next begin sees what SQL says
+                else:
+                    time.sleep(TELL_AGAIN_SECONDS)
+                    continue
+            state.running = None
+            return self._granted(claim)
+
+    def _granted(self, claim: Claim | None) -> Grant | None:
+        match claim:
+            case Grant():
+                return claim
+            case Busy(job_id):
+                log.warning("slot_busy", busy_with=job_id)
+            case Nothing() | None:
+                pass
+        return None
+
+    def _holder(self, grant: Grant) -> Holder:
+        return Holder(grant.job_id, grant.token, self._worker.worker_id)

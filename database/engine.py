@@ -1,0 +1,190 @@
+"""The one place that builds an engine; short write transactions, one at a time a process on SQLite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.expression import FunctionElement
+
+from errors import DatabaseUnavailable, InvalidInput
+from settings import get_settings
+
+BUSY_TIMEOUT_MS = 5000
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
+    """The database's own clock, in epoch milliseconds."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(now_ms, "sqlite")
+def _now_ms_sqlite(_element: object, _compiler: object, **_options: object) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_ms_postgresql(_element: object, _compiler: object, **_options: object) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def to_json(value: Any) -> str:
+    """JSON as the database keeps it."""
+    return orjson.dumps(value).decode()
+
+
+def database_url() -> str:
+    """`DATABASE_URL`, with our drivers filled in; without it SQLite in STATE_DIR."""
+    settings = get_settings()
+    if settings.database_url is None:
+        return f"sqlite:///{settings.state_dir / 'stagecrew.db'}"
+    text = settings.database_url.get_secret_value()
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise InvalidInput("DATABASE_URL: not a database URL; write postgresql://user:password@host/name") from None
+    if url.drivername in {"postgres", "postgresql"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidInput(f"DATABASE_URL: {url.get_backend_name()} is not served; use postgresql:// or sqlite:///")
+    return url.render_as_string(hide_password=False)
+
+
+class Database:
+    """An engine with the two ways to use it: `read()` and `write()`."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._write_lock = threading.Lock()
+        self._local = threading.local()
+        self.engine = self._build(url, pool_size)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on any exception.
+
+        SQLite: BEGIN IMMEDIATE under one lock of the process, so that threads queue here and never
+        meet "database is locked" (four processes writing flat out saw it without the lock).
+        """
+        if not self.is_sqlite:
+            with _database_errors(), self.engine.begin() as connection:
+                yield connection
+            return
+        with _database_errors(), self._write_lock, self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for SELECTs."""
+        with _database_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """An ORM session for code off the hot path; the caller commits."""
+        with _database_errors(), Session(self.engine) as session:
+            yield session
+
+    def ping(self) -> bool:
+        """Whether SELECT 1 answers."""
+        try:
+            with self.read() as connection:
+                return connection.exec_driver_sql("SELECT 1").scalar() == 1
+        except DatabaseUnavailable:
+            return False
+
+    def clock_us(self) -> int:
+        """The database's clock in epoch microseconds, at its millisecond grain."""
+        with self.read() as connection:
+            return int(connection.execute(select(now_ms())).scalar_one()) * 1000
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def _build(self, url: str, pool_size: int) -> Engine:
+        options: dict[str, Any] = {
+            "json_serializer": to_json,
+            "json_deserializer": orjson.loads,
+            "pool_size": pool_size,
+            "max_overflow": 8,
+            "poolclass": QueuePool,
+        }
+        if self.is_sqlite:
+            # The driver's own BEGIN comes too late (at the first write) and a read then cannot be upgraded.
+            engine = create_engine(
+                url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None}, **options
+            )
+            event.listen(engine, "connect", _prepare_sqlite)
+            return engine
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **options)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a checkpoint that was answered must survive a power cut
+        "foreign_keys=ON",
+        "cache_size=-16000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """Turn trouble of the database itself into DatabaseUnavailable; faults of a statement stay what they are."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(f"database: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable(f"database: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+
+
+_lock = threading.Lock()
+_database: Database | None = None
+
+
+def get_database(*, pool_size: int = 8) -> Database:
+    """The database of this process; connects at the first use, not here."""
+    global _database  # noqa: PLW0603 - one engine a process is the point
+    with _lock:
+        if _database is None:
+            if get_settings().database_url is None:
+                get_settings().state_dir.mkdir(parents=True, exist_ok=True)
+            _database = Database(database_url(), pool_size=pool_size)
+        return _database
+
+
+def reset_database() -> None:
+    """Forget the engine (tests, and a process that changes its settings)."""
+    global _database  # noqa: PLW0603
+    with _lock:
+        if _database is not None:
+            _database.dispose()
+        _database = None

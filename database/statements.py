@@ -1,0 +1,168 @@
+"""The statements of a worker's fenced writes, built once and run by parameters: the hot path of every job."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy import and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from database.engine import Database, now_ms
+from database.tables import Event, Job, Stage
+from states import OPEN, JobStatus
+
+
+def _fenced_update() -> Any:
+    """UPDATE jobs for the holder alone; also takes the row's lock for the rest of the commit."""
+    return (
+        update(Job)
+        .where(
+            Job.id == bindparam("b_id"),
+            Job.fence == bindparam("b_token"),
+            Job.status == JobStatus.PROCESSING,
+            Job.in_flight,
+        )
+        .values(updated_ms=now_ms())
+    )
+
+
+BEGIN = (
+    update(Job)
+    .where(
+        Job.id == bindparam("b_id"),
+        Job.fence < bindparam("b_token"),
+        Job.status.in_(sorted(OPEN)),
+        not_(Job.cancel_requested),
+        or_(Job.not_before_ms.is_(None), Job.not_before_ms <= now_ms()),
+    )
+    .values(
+        crashes=Job.crashes + case((and_(Job.in_flight, Job.fence == bindparam("b_expired")), 1), else_=0),
+        fence=bindparam("b_token"),
+        owner=bindparam("b_owner"),
+        status=JobStatus.PROCESSING,
+        in_flight=True,
+        begins=Job.begins + 1,
+        started_ms=func.coalesce(Job.started_ms, now_ms()),
+        updated_ms=now_ms(),
+        not_before_ms=None,
+        waiting_for=None,
+    )
+    .returning(
+        Job.pipeline,
+        Job.queue,
+        Job.tenant,
+        Job.payload,
+        Job.options,
+        Job.providers,
+        Job.run,
+        Job.attempt,
+        Job.crashes,
+        Job.begins,
+        Job.progress,
+    )
+)
+LOOK = select(
+    Job.status,
+    Job.fence,
+    Job.owner,
+    Job.in_flight,
+    Job.cancel_requested,
+    (Job.not_before_ms - now_ms()).label("wait_ms"),
+).where(Job.id == bindparam("b_id"))
+CANCELLED = (
+    update(Job)
+    .where(Job.id == bindparam("b_id"), Job.fence < bindparam("b_token"), Job.status.in_(sorted(OPEN)))
+    .values(
+        status=JobStatus.CANCELLED,
+        in_flight=False,
+        fence=bindparam("b_token"),
+        finished_ms=now_ms(),
+        updated_ms=now_ms(),
+    )
+)
+ADVANCE = _fenced_update().values(
+    stage=bindparam("b_stage"), progress=bindparam("b_progress"), attempt=0, cost_usd=Job.cost_usd + bindparam("b_cost")
+)
+END = _fenced_update().values(
+    status=bindparam("b_status"),
+    stage=func.coalesce(bindparam("b_stage"), Job.stage),
+    progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
+    result=bindparam("b_result", type_=Job.result.type),
+    cost_usd=Job.cost_usd + bindparam("b_cost"),
+    in_flight=False,
+    finished_ms=now_ms(),
+)
+FAIL = END.values(
+    attempt=bindparam("b_attempt"),
+    error_class=bindparam("b_error_class"),
+    error=bindparam("b_error"),
+    error_stage=bindparam("b_stage"),
+    error_detail=bindparam("b_detail"),
+    log_tail=bindparam("b_log_tail"),
+)
+RELEASE = _fenced_update().values(
+    status=bindparam("b_status"),
+    queue=bindparam("b_queue"),
+    in_flight=False,
+    not_before_ms=case((bindparam("b_delay_ms") > 0, now_ms() + bindparam("b_delay_ms")), else_=None),
+    waiting_for=bindparam("b_waiting_for"),
+)
+RETRY = RELEASE.values(
+    attempt=bindparam("b_attempt"),
+    stage=bindparam("b_stage"),
+    error_class=bindparam("b_error_class"),
+    error=bindparam("b_error"),
+    error_stage=bindparam("b_stage"),
+    error_detail=bindparam("b_detail"),
+)
+PROVIDERS = _fenced_update().values(providers=bindparam("b_providers", type_=Job.providers.type))
+EVENT = insert(Event).values(
+    job_id=bindparam("e_job"),
+    kind=bindparam("e_kind"),
+    status=bindparam("e_status"),
+    stage=bindparam("e_stage"),
+    worker_id=bindparam("e_worker"),
+    data=bindparam("e_data", type_=Event.data.type),
+    at_ms=now_ms(),
+)
+
+
+class _Upsert(Protocol):
+    def __call__(self, table: Any) -> Any: ...
+
+
+def dialect_insert(database: Database) -> _Upsert:
+    """INSERT with ON CONFLICT, in the words of this database."""
+    return sqlite.insert if database.is_sqlite else postgresql.insert
+
+
+@cache
+def stage_upsert(*, is_sqlite: bool) -> Any:
+    """Write the row of a stage or item; `executions` adds up how often the work itself was done."""
+    statement = (sqlite.insert if is_sqlite else postgresql.insert)(Stage).values(
+        job_id=bindparam("s_job"),
+        stage=bindparam("s_stage"),
+        item=bindparam("s_item"),
+        status=bindparam("s_status"),
+        attempt=bindparam("s_attempt"),
+        result=bindparam("s_result", type_=Stage.result.type),
+        provider=bindparam("s_provider"),
+        version=bindparam("s_version"),
+        tenant=bindparam("s_tenant"),
+        cache_key=bindparam("s_cache_key"),
+        reused_from=bindparam("s_reused_from"),
+        cost_usd=bindparam("s_cost"),
+        error_class=bindparam("s_error_class"),
+        error=bindparam("s_error"),
+        worker_id=bindparam("s_worker"),
+        run=bindparam("s_run"),
+        executions=bindparam("s_executions"),
+        started_ms=now_ms() - bindparam("s_elapsed_ms"),
+        finished_ms=now_ms(),
+    )
+    fresh = {
+        column.name: statement.excluded[column.name] for column in Stage.__table__.columns if not column.primary_key
+    }
+    fresh["executions"] = Stage.executions + statement.excluded.executions
+    return statement.on_conflict_do_update(index_elements=["job_id", "stage", "item"], set_=fresh)

@@ -1,0 +1,97 @@
+"""Logging: structured events, JSON when nobody watches, and one redactor at the root of everything."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from functools import cache
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from settings import Settings, get_settings
+
+HIDDEN = "[hidden]"
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# What a secret looks like even when no setting names it: keys in headers, tokens, passwords inside URLs.
+_PATTERNS = (
+    re.compile(r"(?i)\b(sk-[a-z0-9_-]{8,}|r8_[a-z0-9]{8,})"),
+    re.compile(r"(?i)(?<=bearer )[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+)
+
+
+@cache
+def _secrets() -> tuple[str, ...]:
+    """The values of every secret setting of this process."""
+    settings = get_settings()
+    found = (getattr(settings, name) for name in Settings.model_fields)
+    texts = (value.get_secret_value() for value in found if hasattr(value, "get_secret_value"))
+    # A URL's password alone is the secret; the address is wanted in error messages.
+    return tuple(text for text in texts if text and "://" not in text)
+
+
+def redact(text: str) -> str:
+    """The text without any secret of this program."""
+    for secret in _secrets():
+        text = text.replace(secret, HIDDEN)
+    for pattern in _PATTERNS:
+        text = pattern.sub(HIDDEN, text)
+    return text
+
+
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str) and len(value) > 7:
+            event[name] = redact(value)
+    return event
+
+
+class _Out:
+    """Writes lines to a stream that may be closed under us at exit."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, message: str) -> None:
+        """One line."""
+        try:
+            self._stream.write(message + "\n")
+            self._stream.flush()
+        except (ValueError, OSError):
+            pass
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = msg
+
+
+def _to_json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=repr).decode()
+
+
+def configure_logging(*, stream: TextIO | None = None) -> None:
+    """Set up logging of this process by LOG_LEVEL and LOG_FORMAT; to standard output unless told otherwise."""
+    settings = get_settings()
+    stream = stream or sys.stdout
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
+    renderer: Any = structlog.processors.JSONRenderer(serializer=_to_json)
+    if not as_json:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    out = _Out(stream)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Locals are never shown: they hold keys and prompts.
+            structlog.processors.ExceptionRenderer(),
+            _redact_event,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
+        logger_factory=lambda *_arguments: out,
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=stream, force=True)

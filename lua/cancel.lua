@@ -1,0 +1,27 @@
+-- Cancel a job that does not run; flag one that does: its next beat tells its worker.
+-- INCLUDE: common
+-- KEYS: prefix
+-- ARGV: id, stamp
+-- RETURNS: what it was: ready, delayed, running, another state, or none
+
+local id, job = ARGV[1], job_key(ARGV[1])
+local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage')
+local state = found[1]
+if state == 'running' then
+  redis.call('HSET', job, 'cancel', 1)
+  redis.call('PUBLISH', P .. 'cancel', id)
+  return state
+end
+if state ~= 'ready' and state ~= 'delayed' then return state or 'none' end
+if state == 'ready' then
+  redis.call('ZREM', ready_key(found[2]), id)
+  redis.call('LREM', list_key(found[2]), 1, id)
+else
+  redis.call('ZREM', P .. 'delayed', id)
+end
+redis.call('HSET', job, 'state', 'cancelled')
+tell(id, {status = 'cancelled', stage = found[4] or '', progress = tonumber(found[3] or '') or 0, worker_id = '',
+  timestamp = ARGV[2], active = {}, message = ''}, true)
+redis.call('EXPIRE', job, READ_LATE_SECONDS)
+redis.call('EXPIRE', P .. 'events:' .. id, READ_LATE_SECONDS)
+return state

@@ -1,0 +1,147 @@
+"""What a pipeline is: its payload, its stages, its queue and policy. One file a family beside this one.
+
+This room is the bottom of the pipelines: the queue's door validates payloads with it and imports no stage.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from errors import InvalidInput
+from settings import get_settings
+
+
+class Payload(BaseModel):
+    """The root of all payload models: unknown fields are refused where they are typed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+def _https(value: str) -> str:
+    if not value.startswith("https://"):
+        raise ValueError("write a path under INPUT_ROOTS, or an https:// address")
+    return value
+
+
+HttpsUrl = Annotated[str, AfterValidator(_https)]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of one job: `name` in the records, `stage` the function that does it."""
+
+    name: str
+    stage: str
+    needs: tuple[str, ...]
+    weight: float
+    queue: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A named graph of stages. `steps` replaces the plain list when the graph depends on the payload."""
+
+    name: str
+    title: str
+    payload: type[Payload]
+    stages: tuple[str, ...]
+    queue: str | None = None  # the default queue when not named
+    only_when_named: bool = False  # a worker without --queues leaves its queue alone
+    file_fields: tuple[str, ...] = ()  # fields whose paths become artifacts at the door
+    max_retries: int | None = None  # MAX_RETRIES unless told otherwise
+    steps: Callable[[Any], tuple[Step, ...]] | None = None
+    queues: tuple[str, ...] = ()  # further queues its steps may name
+
+    def default_queue(self) -> str:
+        """Where its jobs stand unless somebody says otherwise."""
+        return self.queue or get_settings().queue_namespace
+
+
+@cache
+def pipelines() -> dict[str, Pipeline]:
+    """Every pipeline of this folder, by name."""
+    found: dict[str, Pipeline] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        loaded = importlib.import_module(f"pipeline.catalog.{module.name}")
+        for pipeline in getattr(loaded, "PIPELINES", ()):
+            found[pipeline.name] = pipeline
+    return dict(sorted(found.items()))
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """The pipeline of this name; InvalidInput with the nearest name when there is none."""
+    known = pipelines()
+    if name in known:
+        return known[name]
+    raise InvalidInput(f"pipeline={name!r} is unknown{nearest(name, known)}")
+
+
+def nearest(name: str, known: Any) -> str:
+    """The end of an error message: the nearest known name, or the list of what there is."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(sorted(known))}"
+
+
+def declared_queues() -> dict[str, bool]:
+    """Every queue that a pipeline or STAGE_QUEUES names -> whether it is served only when named."""
+    found: dict[str, bool] = {get_settings().queue_namespace: False}
+    for pipeline in pipelines().values():
+        for queue in (pipeline.default_queue(), *pipeline.queues):
+            found[queue] = found.get(queue, True) and pipeline.only_when_named
+    for queue in get_settings().stage_queues.values():
+        found.setdefault(queue, False)
+    return found
+
+
+def validate_payload(pipeline: Pipeline, data: dict[str, Any]) -> Payload:
+    """The payload as its model; InvalidInput with one sentence: the field, the value, what would be right."""
+    try:
+        return pipeline.payload.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(_sentence(pipeline, error)) from None
+
+
+def _sentence(pipeline: Pipeline, error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    # A union reports one error a member; the field is what the person typed.
+    where = ".".join(
+        str(part) for part in first["loc"][:2] if isinstance(part, int) or part in pipeline.payload.model_fields
+    )
+    match first["type"]:
+        case "extra_forbidden":
+            name = str(first["loc"][-1])
+            return f"field {name!r} is not one of {pipeline.name}{nearest(name, pipeline.payload.model_fields)}"
+        case "missing":
+            return f"field {first['loc'][-1]!r} is required by {pipeline.name}"
+    shown = repr(first.get("input"))
+    reason = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    close = ""
+    if first["type"] == "literal_error":
+        expected = [part.strip("'") for part in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+        close = nearest(str(first.get("input")), expected) if isinstance(first.get("input"), str) else ""
+    name = where or str(first["loc"][0] if first["loc"] else "payload")
+    return (
+        f"{name}={shown[:80]}: should be {reason}{close}"
+        if not reason.startswith("write")
+        else f"{name}={shown[:80]}: {reason}"
+    )
+
+
+def plan_first(pipeline: Pipeline, payload: Any, queue: str | None) -> tuple[str, str]:
+    """(name of the first step, queue the job starts in), without importing any stage."""
+    home = queue or pipeline.default_queue()
+    name, own = pipeline.stages[0], None
+    if pipeline.steps:
+        first = pipeline.steps(payload)[0]
+        name, own = first.name, first.queue
+    return name, get_settings().stage_queues.get(name) or own or home

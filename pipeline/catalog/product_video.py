@@ -1,0 +1,52 @@
+"""`product_video`: a product's name and a few facts -> a vertical film with voice, captions and music."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from artifacts import Artifact
+from pipeline.catalog.base import HttpsUrl, Payload, Pipeline
+
+# Letters of any script, marks and digits: something a person could read out.
+_SAYABLE = re.compile(r"[^\W_]")
+
+
+def _sayable(value: str) -> str:
+    if not _SAYABLE.search(value):
+        raise ValueError("should have at least one letter or digit")
+    return value
+
+
+class ProductVideoPayload(Payload):
+    """What the film is about and how it looks; it says only what stands here."""
+
+    product_name: Annotated[str, AfterValidator(_sayable)] = Field(min_length=1, max_length=75)
+    description: str = Field("", max_length=2000)
+    features: tuple[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_sayable)], ...] = Field(
+        (), max_length=12
+    )
+    images: tuple[Artifact | HttpsUrl, ...] = Field((), max_length=12, description="paths or https addresses")
+    style: Literal["minimal", "bold", "elegant", "playful"] = "minimal"
+    cta_text: str = Field("Learn more", min_length=1, max_length=32)
+    url: str = Field("", max_length=120)
+    price: str = Field("", max_length=32)
+    aspect: Literal["9:16", "1:1", "16:9"] = "9:16"
+    duration_seconds: int = Field(20, ge=8, le=90)
+    language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")
+    voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
+    music: bool = True
+    seed: int = Field(0, ge=0, le=2**31)
+
+
+PIPELINES = (
+    Pipeline(
+        name="product_video",
+        title="a product video with voice, captions and music",
+        payload=ProductVideoPayload,
+        stages=("script_gen", "voice_gen", "video_gen", "compositing"),
+        file_fields=("images",),
+    ),
+)

@@ -1,0 +1,67 @@
+"""What running a job comes to: values, which only the worker turns into writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from database.fenced import Checkpoint, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every stage is done. `last` is the checkpoint of the last one, still to be committed with the end."""
+
+    result: Any
+    last: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryIn:
+    """A stage failed and may be tried again."""
+
+    seconds: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Trying again cannot help, or was tried often enough."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody cancelled the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Nobody's failure: back to the front of the queue, after `seconds`; burns nothing."""
+
+    reason: str
+    seconds: float = 0.0
+    host_trouble: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The next stage belongs to another queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Somebody newer owns the job: write nothing."""
+
+
+Outcome = Done | RetryIn | Dead | Cancelled | HandBack | HandOver | Lost
+# When several branches end a run, the gravest decides.
+GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, HandBack, RetryIn, HandOver, Done)
+
+
+def gravest(outcomes: list[Outcome]) -> Outcome:
+    """The outcome that decides a run whose branches ended differently."""
+    return min(outcomes, key=lambda outcome: GRAVITY.index(type(outcome)))

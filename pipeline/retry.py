@@ -1,0 +1,12 @@
+"""Backoff as pure arithmetic."""
+
+from __future__ import annotations
+
+from errors import Transient
+
+
+def delay_seconds(attempt: int, base_seconds: float, error: BaseException | None = None) -> float:
+    """How long to wait before try `attempt` + 1: 2, 4, 8 s with a base of 2; a Retry-After wins over the table."""
+    if isinstance(error, Transient) and error.retry_after is not None:
+        return max(0.0, error.retry_after)
+    return float(base_seconds * 2.0 ** (attempt - 1))

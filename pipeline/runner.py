@@ -1,0 +1,407 @@
+"""Drives the steps of one job under one claim: what may start, side by side, and what it came to."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import Connection
+
+import process
+from artifacts import LocalStore, artifacts_in
+from database.fenced import Checkpoint, Failure, FencedWrites, Holder, JobRecord
+from errors import DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
+from log import redact
+from pipeline.catalog.base import Pipeline, Step, find_pipeline, validate_payload
+from pipeline.checkpoints import Known, cache_key, load_known, reuse
+from pipeline.context import Context, Reads, tidy
+from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, gravest
+from pipeline.progress import ProgressMeter, Publish
+from pipeline.providers import registry
+from pipeline.retry import delay_seconds
+from pipeline.stage import Stage, find_stage, plan_steps, queue_of
+from pipeline.stop import StopSignal, clock
+from settings import Settings, get_settings
+
+NO_SUCH_VERSION_SECONDS = 30.0
+COMMIT_PAUSE_SECONDS = 0.5
+log = structlog.get_logger()
+
+
+@dataclass
+class Run:
+    """What one run of one job works with."""
+
+    job: JobRecord
+    holder: Holder
+    stop: StopSignal
+    writes: FencedWrites
+    store: LocalStore
+    settings: Settings
+    queue: str | None  # the queue it was claimed from; None: eager, every queue is ours
+    pipeline: Pipeline
+    payload: Any
+    steps: tuple[Step, ...]
+    known: Known
+    meter: ProgressMeter
+    providers: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs the stages of jobs; holds nothing of a job between two runs."""
+
+    def __init__(self, writes: FencedWrites, store: LocalStore) -> None:
+        self.writes = writes
+        self.store = store
+
+    def run(
+        self, job: JobRecord, holder: Holder, *, stop: StopSignal, publish: Publish, queue: str | None = None
+    ) -> Outcome:
+        """Run what is missing of this job under this claim; what it came to."""
+        try:
+            run = self._prepare(job, holder, stop, publish, queue)
+        except Permanent as error:
+            return Dead(_failure("", "", 1, error))
+        except Fenced:
+            return Lost()
+        except HostTrouble as error:
+            return HandBack(str(error), error.retry_after, host_trouble=True)
+        if run is None:
+            reason = f"no worker of this version knows the pipeline {job.pipeline!r}"
+            return HandBack(reason, NO_SUCH_VERSION_SECONDS)
+        return _Steps(run).drive()
+
+    def _prepare(
+        self, job: JobRecord, holder: Holder, stop: StopSignal, publish: Publish, queue: str | None
+    ) -> Run | None:
+        try:
+            pipeline = find_pipeline(job.pipeline)
+            payload = validate_payload(pipeline, job.payload)
+            steps = plan_steps(pipeline, payload)
+            for step in steps:
+                find_stage(step.stage)
+        except InvalidInput:
+            # Stored by a newer program: a pipeline, field or stage that this one does not know.
+            log.warning("job_not_understood", exc_info=True)
+            return None
+        known = load_known(self.writes.database, self.store, job, steps) if job.begins > 1 else Known()
+        meter = ProgressMeter(steps, publish, start=job.progress)
+        for step in steps:
+            if known.is_done(step):
+                meter.done(step.name)
+        settings = get_settings()
+        run = Run(job, holder, stop, self.writes, self.store, settings, queue, pipeline, payload, steps, known, meter)
+        run.providers = self._choose_providers(run)
+        return run
+
+    def _choose_providers(self, run: Run) -> dict[str, str]:
+        """`auto` is resolved once, at the first begin, and kept: another host makes the same film."""
+        if run.job.providers is not None:
+            return run.job.providers
+        needed = {find_stage(step.stage).capability for step in run.steps} - {None}
+        if not needed:
+            return {}
+        wanted = {
+            "write": run.settings.script_provider,
+            "speak": run.settings.voice_provider,
+            "film": run.settings.video_provider,
+        }
+        language = str(getattr(run.payload, "language", "en"))
+        chosen = {
+            capability: registry.resolve(
+                cast("Any", capability), wanted.get(capability, "auto"), run.settings, language=language
+            )
+            for capability in sorted(name for name in needed if name)
+        }
+        self.writes.keep_providers(run.holder, chosen)
+        return chosen
+
+
+class _Steps:
+    """Drives the steps of one run: what may start, side by side; and what it came to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.ended: SimpleQueue[tuple[Step, Outcome | None]] = SimpleQueue()
+        self.running: set[str] = set()
+        self.outcomes: list[Outcome] = []
+        self.last: Checkpoint | None = None
+        self.lock = threading.Lock()
+
+    def drive(self) -> Outcome:
+        """Start every step whose needs are met, until nothing more can be done under this claim."""
+        while True:
+            ready = [] if self.outcomes else self._ready()
+            here = [step for step in ready if self._is_here(step)]
+            if len(here) == 1 and not self.running:
+                self._settle(here[0], self._step(here[0]))
+                continue
+            for step in here:
+                self._start(step)
+            if not self.running:
+                return self._outcome(ready)
+            step, outcome = self.ended.get()
+            self.running.discard(step.name)
+            self._settle(step, outcome)
+
+    def _outcome(self, ready: Sequence[Step]) -> Outcome:
+        if self.outcomes:
+            return gravest(self.outcomes)
+        if ready:
+            return HandOver(queue_of(ready[0], self._home()))
+        final = self.run.steps[-1]
+        return Done(self.run.known.plain(final), self.last)
+
+    def _home(self) -> str:
+        return self.run.pipeline.default_queue() if self.run.queue is None else self._home_queue()
+
+    def _home_queue(self) -> str:
+        named = self.run.job.options.get("queue")
+        return str(named) if named else self.run.pipeline.default_queue()
+
+    def _is_here(self, step: Step) -> bool:
+        return self.run.queue is None or queue_of(step, self._home()) == self.run.queue
+
+    def _ready(self) -> list[Step]:
+        known = self.run.known
+        done = {step.name for step in self.run.steps if known.is_done(step)}
+        return [
+            step
+            for step in self.run.steps
+            if step.name not in done and step.name not in self.running and done.issuperset(step.needs)
+        ]
+
+    def _start(self, step: Step) -> None:
+        self.running.add(step.name)
+        context = copy_context()
+
+        def body() -> None:
+            outcome: Outcome | None = HandBack("the branch's thread died")
+            try:
+                outcome = context.run(self._step, step)
+            finally:
+                self.ended.put((step, outcome))
+
+        threading.Thread(target=body, name=f"branch-{step.name}", daemon=True).start()
+
+    def _settle(self, step: Step, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self.run.known.finish(step)
+        else:
+            self.outcomes.append(outcome)
+
+    def _step(self, step: Step) -> Outcome | None:
+        """Run one step, item by item; None when it is done."""
+        stage = find_stage(step.stage)
+        with structlog.contextvars.bound_contextvars(stage=step.name):
+            try:
+                self.run.meter.start(step.name)
+                items = self._items(step, stage)
+                for number, (item, value) in enumerate(items):
+                    if self.run.known.has(step.name, item):
+                        continue
+                    is_last = number == len(items) - 1
+                    outcome = self._try_item(step, stage, item, value, (number, len(items)), is_last=is_last)
+                    if outcome is not None:
+                        return outcome
+                self.run.meter.finish(step.name, tell=self.last is None)
+            except Permanent as error:
+                return self._failed(step, "", 0, error)
+            return None
+
+    def _items(self, step: Step, stage: Stage) -> list[tuple[str, Any]]:
+        """(key, element) of each item; one with the key "" for a stage without items."""
+        if stage.each is None:
+            return [("", None)]
+        sources = [self.run.known.result(name) for name in step.needs] + [self.run.payload]
+        for source in sources:
+            found = getattr(source, stage.each, None)
+            if found is not None:
+                if isinstance(found, int):
+                    return [(str(number), number) for number in range(found)] or [("", None)]
+                return [(str(number), element) for number, element in enumerate(found)]
+        raise Permanent(f"stage {step.name} works on {stage.each!r}, which neither its needs nor the payload have")
+
+    def _try_item(
+        self, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], *, is_last: bool
+    ) -> Outcome | None:
+        """One try of one stage or item; None when its checkpoint is committed (or kept for the terminal commit)."""
+        attempt = self.run.known.attempts(step.name, item)
+        try:
+            made, result = self._work(step, stage, item, value, place, attempt)
+            self._commit(step, made, result, is_last=is_last)
+        except Interrupted as stop:
+            if stop.reason == "time_limit":
+                error = self.run.stop.timed_out(step.name, self._limits(stage)[0])
+                return self._failed(step, item, attempt, error)
+            return _stopped(stop)
+        except Fenced:
+            return Lost()
+        except HostTrouble as error:
+            log.warning("host_trouble", error=str(error))
+            return HandBack(str(error), error.retry_after, host_trouble=True)
+        except Exception as error:  # noqa: BLE001 - the one place where a stage's fault becomes a value
+            if self.run.stop.fenced:
+                return Lost()
+            if self.run.stop.reason in {"shutdown", "cancelled"}:
+                return _stopped(Interrupted(self.run.stop.reason))  # its child was killed because we stop
+            return self._failed(step, item, attempt, error)
+        return None
+
+    def _work(
+        self, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], attempt: int
+    ) -> tuple[Checkpoint, Any]:
+        run, started = self.run, clock()
+        number, count = place
+        provider = self.run.providers.get(stage.capability) if stage.capability else None
+        version = self._version(stage, provider)
+        key = cache_key(run.job, run.payload, stage, version, provider, value, run.known, step) if stage.cache else None
+        if key and (found := reuse(run.writes.database, run.store, run.job.tenant, key, stage)):
+            result, source, provider = found
+            log.info("stage_reused", item=item, reused_from=source)
+            return self._checkpoint(
+                step, stage, item, result, version, provider, key, source, started, number, count
+            ), result
+        log.info("stage_started", item=item, attempt=attempt)
+        soft, hard = self._limits(stage)
+        context = Context(
+            job_id=run.job.id,
+            tenant=run.job.tenant,
+            pipeline=run.pipeline.name,
+            stage=step.name,
+            item=item,
+            attempt=attempt,
+            payload=Reads(run.payload, stage.reads),
+            options=step.options,
+            results={name: run.known.result(name) for name in step.needs},
+            stop=run.stop,
+            store=run.store,
+            database=run.writes.database,
+            settings=run.settings,
+            report=lambda share, message: run.meter.report(
+                step.name, (number + max(0.0, min(1.0, share))) / count, message
+            ),
+            find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
+        )
+        arguments = (context,) if item == "" else (context, value)
+        limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
+        with limits, tidy(context), children_of(run.job.id):
+            run.stop.check()
+            result = stage.result.validate_python(stage.function(*arguments))
+            run.stop.check()
+        real = getattr(result, "provider", None) or provider
+        made = self._checkpoint(step, stage, item, result, version, real, key, None, started, number, count)
+        return made, result
+
+    def _version(self, stage: Stage, provider: str | None) -> str:
+        """The stage's version; where a result may be reused, also that of the provider that makes it."""
+        if not (stage.cache and stage.capability and provider):
+            return stage.version
+        return f"{stage.version}/{registry.get(cast('Any', stage.capability), provider).version}"
+
+    def _limits(self, stage: Stage) -> tuple[float, float]:
+        settings = self.run.settings
+        soft = float(
+            getattr(self.run.payload, "stage_seconds", 0) or stage.soft_seconds or settings.task_soft_time_limit
+        )
+        hard = stage.hard_seconds or settings.task_time_limit
+        return min(soft, hard), hard
+
+    def _checkpoint(
+        self,
+        step: Step,
+        stage: Stage,
+        item: str,
+        result: Any,
+        version: str,
+        provider: str | None,
+        key: str | None,
+        source: str | None,
+        started: float,
+        number: int,
+        count: int,
+    ) -> Checkpoint:
+        return Checkpoint(
+            stage=step.name,
+            item=item,
+            result=stage.result.dump_python(result, mode="json"),
+            version=version,
+            provider=provider,
+            cache_key=key,
+            reused_from=source,
+            progress=self.run.meter.after(step.name, (number + 1) / count),
+            seconds=clock() - started,
+            artifacts=artifacts_in(result),
+            commit=_bound(stage, result),
+        )
+
+    def _commit(self, step: Step, made: Checkpoint, result: Any, *, is_last: bool) -> None:
+        """Commit a checkpoint; the very last one waits for the terminal commit."""
+        known = self.run.known
+        with self.lock:
+            if is_last and all(known.is_done(one) for one in self.run.steps if one.name != step.name):
+                self.last = made
+                known.put(step.name, made.item, result)
+                return
+        patiently(lambda: self.run.writes.checkpoint(self.run.holder, self.run.job, made), self.run.stop)
+        with self.lock:
+            # Only now: a branch that ends at the same moment must not take this one for committed.
+            known.put(step.name, made.item, result)
+        log.info("stage_completed", item=made.item, seconds=round(made.seconds, 3))
+
+    def _failed(self, step: Step, item: str, attempt: int, error: Exception) -> Outcome:
+        failure = _failure(step.name, item, attempt + 1, error)
+        allowed = self.run.pipeline.max_retries
+        if allowed is None:
+            allowed = self.run.settings.max_retries
+        if isinstance(error, Permanent) or attempt >= allowed:
+            return Dead(failure)
+        return RetryIn(delay_seconds(attempt + 1, self.run.settings.retry_base_seconds, error), failure)
+
+
+@contextmanager
+def children_of(job_id: str) -> Iterator[None]:
+    """Mark the child processes started here as this job's, so that its hard limit kills them and no others."""
+    token = process.current_tag.set(job_id)
+    try:
+        yield
+    finally:
+        process.current_tag.reset(token)
+
+
+def patiently(commit: Callable[[], None], stop: StopSignal) -> None:
+    """Commit; while the database is away, try again as long as the lease lives and nobody stops us.
+
+    What is to be committed is finished work: throwing it away for a short outage would do it, and pay it, twice.
+    """
+    while True:
+        try:
+            return commit()
+        except DatabaseUnavailable as error:
+            if not stop.lease_alive() or stop.reason is not None:
+                raise
+            log.warning("commit_deferred", error=str(error))
+            time.sleep(COMMIT_PAUSE_SECONDS)
+
+
+def _bound(stage: Stage, result: Any) -> Callable[[Connection], None] | None:
+    commit = stage.commit
+    return (lambda connection: commit(connection, result)) if commit else None
+
+
+def _stopped(stop: Interrupted) -> Outcome:
+    return Cancelled() if stop.reason == "cancelled" else HandBack(stop.reason)
+
+
+def _failure(stage: str, item: str, attempt: int, error: BaseException) -> Failure:
+    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    detail = "".join(traceback.format_exception(error))
+    return Failure(stage, item, attempt, type(error).__name__, redact(message[:1000]), redact(detail[-8000:]))

@@ -1,0 +1,337 @@
+"""The queue as its users see it: enqueue, status, wait, cancel, retry, pause, watch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+import structlog
+
+from database.engine import Database, get_database
+from database.jobs import (
+    NewJob,
+    OpenJob,
+    count_jobs,
+    find_events,
+    find_job,
+    find_stages,
+    insert_jobs,
+    list_jobs,
+    pauses,
+    reopen,
+    request_cancel,
+    same_job,
+    set_pause,
+)
+from database.migrate import init_db
+from errors import InvalidInput, JobFailed, QueueUnavailable
+from pipeline.catalog.base import declared_queues, find_pipeline, nearest, plan_first, validate_payload
+from pipeline.catalog.files import take_files
+from redis_client.connection import Connections, queue_errors
+from redis_client.queue import Queue, priority_name
+from settings import ID_PATTERN
+from states import ENDED, JobStatus
+
+log = structlog.get_logger()
+_ID = re.compile(ID_PATTERN)
+POLL_SECONDS = 0.5
+RESERVED = frozenset({"id"})
+
+
+class RedisClient:
+    """Everything that people and programs do with jobs. Making one opens nothing; the first call does."""
+
+    def __init__(
+        self, *, url: str | None = None, namespace: str | None = None, database: Database | None = None
+    ) -> None:
+        self.connections = Connections(url)
+        self.queue = Queue(self.connections, namespace)
+        self._database = database
+        self._is_ready = False
+
+    @property
+    def database(self) -> Database:
+        """The records; the schema is brought up to date at the first use."""
+        database = self._database or get_database()
+        if not self._is_ready:
+            init_db(database)
+            self._is_ready = True
+        return database
+
+    def get_client(self) -> redis.Redis:
+        """The plain redis-py client, for a look at keys: `get_client().llen("video_generation_queue")`."""
+        return self.connections.commands()
+
+    def enqueue_job(
+        self,
+        job_id: str,
+        job_data: dict[str, Any],
+        *,
+        pipeline: str = "product_video",
+        queue: str | None = None,
+        priority: str | int = "normal",
+        delay: float = 0,
+        tenant: str = "default",
+        reuse: bool = True,
+    ) -> bool:
+        """Store a job and ring for it. True once its row is committed; False when this very job was there already.
+
+        With Redis down it still returns True and logs `enqueue_deferred`: the reconciler delivers. `delay` in
+        seconds. Errors: InvalidInput (one sentence: field, value, what would be right) before anything is stored.
+        """
+        job = self.prepare(
+            job_id, job_data, pipeline=pipeline, queue=queue, priority=priority, delay=delay, tenant=tenant, reuse=reuse
+        )
+        if not insert_jobs(self.database, [job]):
+            if not same_job(self.database, job):
+                raise InvalidInput(f"id={job_id!r} is taken by a job with another payload; choose another id")
+            return False
+        self._deliver([job])
+        return True
+
+    def enqueue_many(self, jobs: Iterable[NewJob]) -> int:
+        """Store prepared jobs in one commit and ring for them; how many were new."""
+        batch = list(jobs)
+        stored = insert_jobs(self.database, batch)
+        self._deliver([job for job in batch if job.id in stored])
+        return len(stored)
+
+    def prepare(
+        self,
+        job_id: str,
+        job_data: dict[str, Any],
+        *,
+        pipeline: str = "product_video",
+        queue: str | None = None,
+        priority: str | int = "normal",
+        delay: float = 0,
+        tenant: str = "default",
+        reuse: bool = True,
+        roots: Sequence[Path] | None = None,
+    ) -> NewJob:
+        """Check a job at the door; nothing is stored but the files it names (from `roots`, else INPUT_ROOTS)."""
+        for name, value in (("id", job_id), ("tenant", tenant)):
+            if not isinstance(value, str) or not _ID.match(value):
+                raise InvalidInput(
+                    f"{name}={value!r}: use 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit"
+                )
+        if job_data.get("id", job_id) != job_id:
+            raise InvalidInput(f"id={job_data['id']!r} in the payload is not the job's id {job_id!r}")
+        if not 0 <= delay <= 366 * 24 * 3600:
+            raise InvalidInput(f"delay={delay!r}: use seconds from 0 to a year")
+        chosen = find_pipeline(pipeline)
+        if queue is not None and queue not in declared_queues():
+            raise InvalidInput(f"queue={queue!r} is unknown{nearest(queue, declared_queues())}")
+        data = {name: value for name, value in job_data.items() if name not in RESERVED}
+        data, artifacts = take_files(chosen, data, roots=roots)
+        payload = validate_payload(chosen, data)
+        plain = payload.model_dump(mode="json")
+        stage, home = plan_first(chosen, payload, queue)
+        options: dict[str, Any] = {} if reuse else {"reuse": False}
+        if queue is not None:
+            options["queue"] = queue
+        digest = hashlib.sha256(orjson.dumps([chosen.name, plain], option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return NewJob(
+            id=job_id,
+            pipeline=chosen.name,
+            queue=home,
+            payload=plain,
+            payload_digest=digest,
+            tenant=tenant,
+            priority=priority_name(priority),
+            delay_seconds=float(delay),
+            stage=stage,
+            options=options,
+            artifacts=tuple(artifacts),
+        )
+
+    def get_job_status(self, job_id: str) -> dict[str, Any]:
+        """Where a job stands: status, stage, progress, attempt, worker_id, error, result, cost_usd and more.
+
+        SQL decides; the progress between two checkpoints comes from Redis when it answers. UnknownJob when
+        there is none.
+        """
+        row = find_job(self.database, job_id)
+        status = {
+            "job_id": row["id"],
+            "pipeline": row["pipeline"],
+            "queue": row["queue"],
+            "tenant": row["tenant"],
+            "priority": row["priority"],
+            "status": row["status"],
+            "stage": row["stage"],
+            "progress": row["progress"],
+            "attempt": row["attempt"],
+            "crashes": row["crashes"],
+            "run": row["run"],
+            "worker_id": row["owner"],
+            "error": row["error"],
+            "error_class": row["error_class"],
+            "error_stage": row["error_stage"],
+            "result": row["result"],
+            "cost_usd": row["cost_usd"],
+            "waiting_for": row["waiting_for"],
+            "not_before_ms": row["not_before_ms"],
+            "created_ms": row["created_ms"],
+            "started_ms": row["started_ms"],
+            "finished_ms": row["finished_ms"],
+        }
+        if row["status"] == JobStatus.PROCESSING:
+            status.update(self._live(job_id, float(row["progress"])))
+        return status
+
+    def get_job(self, job_id: str) -> dict[str, Any]:
+        """The whole record of a job, with its stages and events."""
+        return find_job(self.database, job_id) | {
+            "stages": find_stages(self.database, job_id),
+            "events": find_events(self.database, job_id),
+        }
+
+    def list_jobs(self, **filters: Any) -> list[dict[str, Any]]:
+        """The newest jobs that match (status, pipeline, queue, tenant, limit)."""
+        return list_jobs(self.database, **filters)
+
+    def wait(self, job_id: str, timeout: float = 300) -> Any:
+        """The result of a job; JobFailed when it ends otherwise, TimeoutError after `timeout` seconds."""
+        until = time.monotonic() + timeout
+        for _event in self.watch(job_id, timeout=timeout):
+            pass
+        while True:
+            row = find_job(self.database, job_id)
+            if row["status"] == JobStatus.COMPLETED:
+                return row["result"]
+            if row["status"] in ENDED:
+                raise JobFailed(job_id, row["status"], row["error"] or "no reason was recorded")
+            if time.monotonic() >= until:
+                raise TimeoutError(f"job {job_id} is {row['status']} after {timeout:g} s")
+            time.sleep(min(POLL_SECONDS, max(0.01, until - time.monotonic())))
+
+    def watch(self, job_id: str, *, timeout: float = 300, last_id: str = "0") -> Iterator[dict[str, Any]]:
+        """The job's events as they come, each with its stream id under `id`, until it has ended.
+
+        Resume with the last `id` seen: no gap and no repeat. With Redis down, SQL is asked now and then.
+        """
+        until = time.monotonic() + timeout
+        stream = self.queue.key(f"events:{job_id}")
+        while (left := until - time.monotonic()) > 0:
+            try:
+                with queue_errors():
+                    # The block stays under the socket's own time-out.
+                    block = max(1, int(min(left, 1.0) * 1000))
+                    answer: Any = self.connections.commands().xread({stream: last_id}, block=block, count=100)
+            except QueueUnavailable:
+                time.sleep(min(POLL_SECONDS, left))
+                answer = []
+            for event_id, fields in answer[0][1] if answer else []:
+                last_id = event_id
+                yield orjson.loads(fields["event"]) | {"id": event_id}
+            if not answer and find_job(self.database, job_id)["status"] in ENDED:
+                return
+
+    def cancel(self, job_id: str) -> str:
+        """Cancel a job: at once when it does not run, else its worker stops it at its next safe point."""
+        status = request_cancel(self.database, job_id)
+        self._attempt("cancel_deferred", lambda: self.queue.cancel(job_id), job_id)
+        return status
+
+    def retry(self, job_id: str) -> None:
+        """Ask for a failed, cancelled or quarantined job again; its finished stages are kept."""
+        job = reopen(self.database, job_id)
+        self._attempt("enqueue_deferred", lambda: self.queue.enqueue(job, mode="reopen"), job_id)
+
+    def pause(self, queue: str, *, reason: str = "", by: str = "") -> None:
+        """Let no job of a queue start; what runs goes on."""
+        self._refuse_unknown_queue(queue)
+        set_pause(self.database, queue, paused=True, reason=reason, by=by)
+        self._attempt("pause_deferred", lambda: self.get_client().hset(self.queue.key("paused"), queue, reason or "1"))
+
+    def resume(self, queue: str) -> None:
+        """Let the jobs of a paused queue start again."""
+        self._refuse_unknown_queue(queue)
+        set_pause(self.database, queue, paused=False)
+        self._attempt("resume_deferred", lambda: self.queue.resume(queue))
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Each queue: how many jobs by status, whether it is paused, what Redis holds ready."""
+        paused, counts = pauses(self.database), count_jobs(self.database)
+        names = sorted(declared_queues() | {row["queue"]: False for row in counts})
+        found = []
+        for name in names:
+            by_status = {row["status"]: row["jobs"] for row in counts if row["queue"] == name}
+            found.append({"queue": name, "paused": name in paused, "reason": paused.get(name, ""), **by_status})
+        try:
+            with queue_errors():
+                for entry in found:
+                    entry["ready"] = self.get_client().zcard(self.queue.key(f"ready:{entry['queue']}"))
+        except QueueUnavailable:
+            log.warning("queues_without_redis")
+        return found
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers whose heartbeat has not run out: what they are and do."""
+        with queue_errors():
+            client = self.get_client()
+            ids: Any = client.zrange(self.queue.key("workers"), 0, -1)
+            records: Any = [client.hget(self.queue.key(f"worker:{worker}"), "record") for worker in ids]
+        return [orjson.loads(record) for record in records if record]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.connections.close()
+
+    def _deliver(self, jobs: list[NewJob]) -> None:
+        placed = [
+            OpenJob(
+                job.id,
+                job.pipeline,
+                job.queue,
+                job.tenant,
+                job.priority,
+                JobStatus.PENDING,
+                0,
+                in_flight=False,
+                progress=0.0,
+                stage=job.stage,
+                wait_ms=int(job.delay_seconds * 1000),
+                created_ms=0,
+            )
+            for job in jobs
+        ]
+        try:
+            if len(placed) == 1:
+                self.queue.enqueue(placed[0])
+            elif placed:
+                self.queue.enqueue_many(placed)
+        except QueueUnavailable as error:
+            for job in jobs:
+                log.warning("enqueue_deferred", job_id=job.id, error=str(error))
+
+    def _attempt(self, event: str, move: Any, job_id: str = "") -> None:
+        """Tell Redis of what SQL has decided; the reconciler does it later when Redis is away."""
+        try:
+            with queue_errors():
+                move()
+        except QueueUnavailable as error:
+            log.warning(event, job_id=job_id, error=str(error))
+
+    def _live(self, job_id: str, floor: float) -> dict[str, Any]:
+        try:
+            with queue_errors():
+                found: Any = self.get_client().hmget(self.queue.key(f"job:{job_id}"), "progress", "stage")
+        except QueueUnavailable:
+            return {}
+        progress, stage = found
+        if progress is None:
+            return {}
+        return {"progress": max(floor, float(progress))} | ({"stage": stage} if stage else {})
+
+    def _refuse_unknown_queue(self, queue: str) -> None:
+        known = {row["queue"] for row in count_jobs(self.database)} | set(declared_queues())
+        if queue not in known:
+            raise InvalidInput(f"queue={queue!r} is unknown{nearest(queue, known)}")

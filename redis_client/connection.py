@@ -1,0 +1,120 @@
+"""Clients of Redis with their own silent retries off, and Redis's troubles as our errors.
+
+redis-py re-sends every command ten times by default: a script would run eleven times, a BLPOP would lose
+what it popped. Here a command is sent once; only idempotent scripts are repeated, by `repeat`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+import embedded
+from errors import HostTrouble, InvalidInput, QueueUnavailable
+from settings import get_settings
+
+COMMAND_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
+# Answers that mean "not now", from a server that is read-only, full, loading or re-arranging itself.
+NOT_NOW = ("READONLY", "MISCONF", "OOM", "LOADING", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY ")
+T = TypeVar("T")
+
+
+@contextmanager
+def queue_errors() -> Iterator[None]:
+    """Turn trouble of Redis itself into QueueUnavailable; a wrong command stays a bug."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise QueueUnavailable(f"Redis does not answer: {error}") from error
+    except ResponseError as error:
+        if str(error).startswith(NOT_NOW):
+            raise QueueUnavailable(f"Redis cannot serve now: {error}") from error
+        raise
+
+
+def repeat(move: Callable[[], T], *, tries: int = 3, pause_seconds: float = 0.1) -> T:
+    """Run an idempotent move; repeat it when the connection broke, since its reply may have been lost."""
+    for number in range(1, tries + 1):
+        try:
+            with queue_errors():
+                return move()
+        except QueueUnavailable:
+            if number == tries:
+                raise
+            time.sleep(pause_seconds * number)
+    raise AssertionError("unreachable")
+
+
+class Connections:
+    """The clients of this process, opened at the first use."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._commands: redis.Redis | None = None
+
+    def commands(self) -> redis.Redis:
+        """The pooled client for short commands."""
+        with self._lock:
+            if self._commands is None:
+                client = self.build(socket_timeout=COMMAND_SECONDS)
+                _refuse_unfit(client)
+                self._commands = client
+            return self._commands
+
+    def build(self, *, socket_timeout: float, single: bool = False) -> redis.Redis:
+        """A new client; `single` holds one connection, so that CLIENT UNBLOCK can name it."""
+        options: dict[str, Any] = {
+            "socket_timeout": socket_timeout,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": True,
+            "client_name": "stagecrew",
+        }
+        secret = get_settings().redis_url
+        url = self._url or (secret.get_secret_value() if secret else None)
+        if url is None:
+            # Asked again for every client: it starts the server anew when it died.
+            path = embedded.ensure().socket_path
+            return redis.Redis(unix_socket_path=path, single_connection_client=single, **options)
+        try:
+            return redis.Redis.from_url(url, single_connection_client=single, **options)
+        except ValueError as error:
+            raise InvalidInput(f"REDIS_URL: {error}") from None
+
+    def revive(self) -> None:
+        """Start the embedded server again if it died; nothing to do for a Redis by URL."""
+        if self._url is None and get_settings().redis_url is None:
+            embedded.ensure()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._lock:
+            if self._commands is not None:
+                self._commands.close()
+            self._commands = None
+
+
+def _refuse_unfit(client: redis.Redis) -> None:
+    """A Redis that throws keys away when it is full would throw jobs away."""
+    with queue_errors():
+        try:
+            policy = str(client.info("memory").get("maxmemory_policy", "noeviction"))
+        except ResponseError:
+            return  # INFO may be forbidden by an ACL
+    if policy != "noeviction":
+        raise HostTrouble(f"Redis has maxmemory-policy {policy}: it would delete jobs; set it to noeviction")
+
+
+__all__ = ["Connections", "RedisError", "queue_errors", "repeat"]

@@ -1,0 +1,371 @@
+"""The daemon: `python worker.py [worker-id]`. It claims jobs, runs their stages, beats, and hands back when told to stop.
+
+Exit codes: 0 told to stop, drained, or --max-jobs reached; 2 wrong arguments; 70 a stage ignored its limits or a
+thread died (start me again); 75 Redis or the database did not answer at start (try again); 78 a wrong setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+import process
+from artifacts import open_store
+from daemon.beat import Beat
+from daemon.crew import Crew, Lane, Running, parse_lanes
+from daemon.fetcher import Fetcher
+from daemon.housekeeping import Health, Housekeeping
+from daemon.notify import notify
+from daemon.settle import Desk
+from database.engine import get_database
+from database.jobs import open_elsewhere, open_in_queues
+from errors import HostTrouble, Permanent
+from log import configure_logging
+from pipeline.providers import registry
+from pipeline.stage import stages
+from pipeline.stop import clock
+from redis_client import RedisClient, redis_client
+from redis_client.queue import Slot
+from settings import ID_PATTERN, Settings, get_settings, near_misses
+
+EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78
+TICK_SECONDS = 0.2
+DRAIN_LOOK_SECONDS = 0.5
+DRAIN_WITHIN_SECONDS = 60.0
+IGNORED_SECONDS = 30.0
+FORCE_BEFORE_SECONDS = 5.0
+log = structlog.get_logger()
+
+
+class Worker:
+    """One worker process. `start()` runs it in the calling thread until it is told to stop."""
+
+    def __init__(
+        self,
+        worker_id: str | None = None,
+        *,
+        queues: str | None = None,
+        concurrency: int | None = None,
+        drain: bool = False,
+        max_jobs: int | None = None,
+        client: RedisClient | None = None,
+    ) -> None:
+        settings = self.settings = get_settings()
+        self.worker_id = worker_id or f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
+        if not _matches(self.worker_id):
+            raise Permanent(f"worker id {self.worker_id!r}: use letters, digits and . _ : @ -, at most 128")
+        self.uuid = uuid.uuid4().hex
+        lanes: tuple[Lane, ...] = parse_lanes(
+            settings.worker_queues if queues is None else queues, concurrency or settings.worker_concurrency
+        )
+        self.crew = Crew(lanes, worker_uuid=self.uuid, label=self.worker_id, lease_seconds=settings.lease_seconds)
+        self.client = client or redis_client
+        self.health = Health()
+        self.drain = drain
+        self.max_jobs = settings.worker_max_tasks_per_child if max_jobs is None else max_jobs
+        self.stopping: str | None = None
+        self.exit_code = EXIT_OK
+        self.running = False
+        self.started_jobs = 0
+        self._signals = 0
+        self._stop_at = float("inf")
+        self._forced = False
+        self._drain_looked_at = float("-inf")
+        self._state_lock = threading.Lock()
+        self.store = open_store()
+        # One connection a slot and branch, and some for beat-free housekeeping.
+        get_database(pool_size=len(self.crew.slots) + 4)
+        self.desk = Desk(self)
+        self.house = Housekeeping(
+            self.client, self.desk.writes, self.store, settings, self.health, self.worker_id, self.slot_of
+        )
+        self.beat = Beat(
+            self.client.queue,
+            self.crew,
+            worker_uuid=self.uuid,
+            lease_seconds=settings.lease_seconds,
+            beat_seconds=settings.beat_seconds,
+            record=self.record,
+            lost=self.house.take_lost,
+        )
+        self.fetcher = Fetcher(self.client.queue, self.crew, self.health, self.may_claim, self.house.hurry)
+
+    # --- the life of the process
+
+    def start(self) -> int:
+        """Run until told to stop; the exit code."""
+        self._open()
+        self.running = True
+        reader = self._listen_for_signals()
+        for name, body in (("beat", self.beat.run), ("housekeeping", self.house.run), ("fetcher", self.fetcher.run)):
+            threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True).start()
+        self.crew.start(self.desk.run_job, self.died)
+        log.info("worker_started", queues=self.crew.queues, slots=len(self.crew.slots), pid=os.getpid())
+        notify("READY=1")
+        try:
+            while not self._is_over():
+                self._wait_a_tick(reader)
+                self._tick()
+        finally:
+            self._close()
+        return self.exit_code
+
+    def stop(self, reason: str = "stop") -> None:
+        """Take nothing more, hand every job back, end."""
+        if self.stopping is None:
+            self.stopping = reason
+            self._stop_at = clock()
+
+    def _open(self) -> None:
+        structlog.contextvars.bind_contextvars(worker_id=self.worker_id)
+        for found, meant in near_misses().items():
+            log.warning("setting_unknown", found=found, did_you_mean=meant)
+        stages()
+        _ = self.client.database
+        self.client.get_client().ping()
+        self.house.probe_now()
+        self.beat.beat_once()
+
+    def _tick(self) -> None:
+        if self._signals and self.stopping is None:
+            self.stop("signal")
+        for running in self.crew.running():
+            self._hold_to_limits(running)
+        if self.stopping is not None:
+            self._hand_back()
+        elif self.max_jobs and self.started_jobs >= self.max_jobs:
+            self.stop("max_jobs")
+        elif self.drain and self._has_drained():
+            self.stop("drained")
+        self._watch_threads()
+
+    def _is_over(self) -> bool:
+        return self.stopping is not None and self.crew.is_idle()
+
+    def _close(self) -> None:
+        self.running = False
+        self.fetcher.stop()
+        self.beat.stop()
+        self.house.stop()
+        registry.close_all()
+        process.kill_children()
+        with suppress(HostTrouble):
+            self.client.queue.forget_worker(self.uuid)
+        log.info("worker_shutdown_complete", reason=self.stopping)
+        notify("STOPPING=1")
+
+    # --- stopping
+
+    def _hand_back(self) -> None:
+        """Ask every job to stop at its next safe point; force those that do not, near the deadline or when told twice."""
+        self.fetcher.stop()
+        left = self._stop_at + self.settings.shutdown_seconds - clock()
+        finish_first = self.stopping in {"max_jobs", "drained"}
+        for running in self.crew.running():
+            if not finish_first or self._signals:
+                running.stop.request("shutdown")
+        if finish_first and not self._signals:
+            return
+        notify(f"EXTEND_TIMEOUT_USEC={int(max(1.0, left + 5) * 1e6)}")
+        if not self._forced and (self._signals > 1 or left < FORCE_BEFORE_SECONDS):
+            self._forced = True
+            process.kill_children()
+        if left <= 0:
+            self._leave_the_rest("shutdown")
+
+    def _leave_the_rest(self, reason: str, *, exit_code: int = EXIT_OK) -> None:
+        """Jobs whose threads do not stop are handed back from here; then the process goes, threads and all."""
+        for state in self.crew.slots:
+            running = state.running
+            if running is not None and not running.settled:
+                self.desk.hand_back(state, running, reason)
+        self._close()
+        _flush()
+        os._exit(exit_code)
+
+    def _hold_to_limits(self, running: Running) -> None:
+        for limit in running.stop.limits():
+            if not limit.passed_hard():
+                continue
+            if not limit.children_killed:
+                limit.children_killed = True
+                log.warning("hard_limit_passed", job_id=running.grant.job_id, seconds=limit.hard_seconds)
+                process.kill_tag(running.grant.job_id, "time_limit")
+            if clock() > limit.hard + IGNORED_SECONDS and not running.settled:
+                log.error("limits_ignored", job_id=running.grant.job_id, stage=limit.stage)
+                self.desk.give_up(running, limit)
+                self.stopping = self.stopping or "limits_ignored"
+                self._leave_the_rest("a stage ignored its limits", exit_code=EXIT_SOFTWARE)
+
+    # --- what the threads ask
+
+    def may_claim(self) -> bool:
+        """Whether a slot may take another job now; counts it when it may."""
+        if self.stopping is not None or self.health.trouble is not None:
+            return False
+        return not self.max_jobs or self.started_jobs < self.max_jobs
+
+    def count_start(self) -> None:
+        """A job begins."""
+        with self._state_lock:
+            self.started_jobs += 1
+
+    def slot_of(self, running: Running) -> Slot | None:
+        """The slot a job runs in; None when it has left."""
+        return next((state.slot for state in self.crew.slots if state.running is running), None)
+
+    def died(self, error: BaseException) -> None:
+        """A thread of ours died: nothing it kept can be trusted to go on."""
+        log.error("thread_died", exc_info=error)
+        self.exit_code = EXIT_SOFTWARE
+        self.stop("thread_died")
+
+    def _guarded(self, body: Any) -> None:
+        structlog.contextvars.bind_contextvars(worker_id=self.worker_id)
+        try:
+            body()
+        except BaseException as error:  # noqa: BLE001 - the top of a thread
+            self.died(error)
+
+    def _watch_threads(self) -> None:
+        """The manager's watchdog is fed only while our threads move; Redis or SQL away is no reason to be killed."""
+        patience = 2 * self.settings.lease_seconds
+        if clock() - min(self.beat.ticked, self.fetcher.ticked or clock()) < patience:
+            notify("WATCHDOG=1")
+
+    def _has_drained(self) -> bool:
+        if clock() - self._drain_looked_at < DRAIN_LOOK_SECONDS or not self.crew.is_idle() or self.health.trouble:
+            return False
+        self._drain_looked_at = clock()
+        with suppress(HostTrouble):
+            database, queues = self.client.database, self.crew.queues
+            if open_in_queues(database, queues, within_seconds=DRAIN_WITHIN_SECONDS):
+                return False
+            elsewhere = open_elsewhere(database, queues)
+            return all(self.client.queue.lease_alive(job_id) for job_id in elsewhere) and self.crew.is_idle()
+        return False
+
+    # --- health
+
+    def get_health_status(self) -> dict[str, Any]:
+        """What this worker is and does, and whether it can reach what it needs, looked at now."""
+        if not self.running:
+            self.house.probe_now()
+        current = [one.grant.job_id for one in self.crew.running()]
+        healthy = self.health.redis_healthy and self.health.database_healthy and self.health.trouble is None
+        return {
+            "worker_id": self.worker_id,
+            "running": self.running,
+            "current_job": current[0] if current else None,
+            "current_jobs": current,
+            "redis_healthy": self.health.redis_healthy,
+            "database_healthy": self.health.database_healthy,
+            "healthy": healthy,
+            "trouble": self.health.trouble,
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What Redis keeps of this worker."""
+        return {
+            "worker_id": self.worker_id,
+            "uuid": self.uuid,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "queues": list(self.crew.queues),
+            "slots": len(self.crew.slots),
+            "jobs": [one.grant.job_id for one in self.crew.running()],
+            "started_jobs": self.started_jobs,
+            "trouble": self.health.trouble,
+            "stopping": self.stopping,
+            "beat_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+
+    # --- signals
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._signals += 1  # nothing else: a lock taken here could be held by the code it interrupts
+
+    def _listen_for_signals(self) -> int | None:
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        return reader
+
+    def _wait_a_tick(self, reader: int | None) -> None:
+        if reader is None:
+            time.sleep(TICK_SECONDS)
+        elif select.select([reader], [], [], TICK_SECONDS if not self.crew.is_idle() else 2 * TICK_SECONDS)[0]:
+            with suppress(BlockingIOError):
+                os.read(reader, 512)
+
+
+def _matches(worker_id: str) -> bool:
+    return re.match(ID_PATTERN, worker_id) is not None
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="worker.py", description="Claims jobs and runs their stages.")
+    parser.add_argument("worker_id", nargs="?", help="a name of its own, such as worker-1; made up when missing")
+    parser.add_argument("--queues", help="queues to serve, a,b=2: b has 2 slots of its own (WORKER_QUEUES)")
+    parser.add_argument("--concurrency", type=int, help="slots shared by the other queues (WORKER_CONCURRENCY)")
+    parser.add_argument("--drain", action="store_true", help="exit 0 when nothing is left to do")
+    parser.add_argument("--max-jobs", type=int, help="exit 0 after so many jobs (WORKER_MAX_TASKS_PER_CHILD)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; the exit code."""
+    arguments = _arguments(argv)
+    try:
+        settings: Settings = get_settings()
+        configure_logging()
+        worker = Worker(
+            arguments.worker_id,
+            queues=arguments.queues,
+            concurrency=arguments.concurrency,
+            drain=arguments.drain,
+            max_jobs=arguments.max_jobs,
+        )
+    except Permanent as error:
+        print(f"worker.py: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    del settings
+    try:
+        code = worker.start()
+    except HostTrouble as error:
+        log.error("worker_cannot_start", error=str(error))  # noqa: TRY400 - a sentence, not a traceback
+        return EXIT_TEMPORARY
+    _flush()
+    return code
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    _flush()
+    # Daemon threads may sit in a C call; nothing is left for the interpreter's slow goodbye.
+    os._exit(exit_code)
