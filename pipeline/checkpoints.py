@@ -101,16 +101,27 @@ def cache_key(
     """A digest of everything the stage depends on; None when the job wants nothing reused."""
     if job.options.get("reuse") is False:
         return None
+    reads = {name: _plain(getattr(payload, name)) for name in stage.reads or ()}
+    if _names_an_address(reads):
+        return None  # what stands at an address may be something else tomorrow
     parts = {
         "stage": stage.name,
         "version": version,
         "provider": provider,
-        "reads": {name: _plain(getattr(payload, name)) for name in stage.reads or ()},
+        "reads": reads,
         "item": _plain(item),
         # An item's own element stands for the whole list it comes from.
         "needs": {} if stage.each else {name: _plain(known.result(name)) for name in step.needs},
     }
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=_plain)).hexdigest()
+
+
+def _names_an_address(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.startswith("https://")
+    if isinstance(value, dict):
+        return any(_names_an_address(part) for part in value.values())
+    return isinstance(value, list) and any(_names_an_address(part) for part in value)
 
 
 def _decode(stage: Stage, value: Any) -> Any:

@@ -1,0 +1,230 @@
+"""Generated pictures: a gradient mesh with ornaments of the style, the same for the same seed.
+
+Arrays are float32 RGB, height x width x 3, 0 to 255. Runs in the child only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.film.fonts import FONTS, Face
+from pipeline.film.themes import OrnamentKind, Theme, mix, on
+
+Pixels = NDArray[np.float32]
+
+BLOBS, MESH_SHRINK, GAMMA = 7, 10, 2.2
+NOISE = 1.5  # dither: without it a soft gradient shows bands after the encoder
+SUPERSAMPLING = 2
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """#RRGGBB as three numbers."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def enlarge(pixels: Pixels, width: int, height: int) -> Pixels:
+    """A small soft picture at full size, smoothly."""
+    planes = [
+        np.asarray(Image.fromarray(pixels[..., c]).resize((width, height), Image.Resampling.BICUBIC)) for c in range(3)
+    ]
+    return np.stack(planes, axis=-1).astype(np.float32)
+
+
+def mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> Pixels:
+    """Soft blobs of the colours over the first one, blended in linear light."""
+    rng = np.random.default_rng(seed)
+    w, h = max(2, width // MESH_SHRINK), max(2, height // MESH_SHRINK)
+    long_side = max(w, h)
+    ys, xs = np.mgrid[0:h, 0:w].astype(np.float32)
+    linear = [(np.array(rgb(color), np.float32) / 255) ** GAMMA for color in colors]
+    picture = np.broadcast_to(linear[0], (h, w, 3)).copy()
+    for at in range(BLOBS):
+        color = linear[1 + at % (len(linear) - 1)]
+        cx, cy = rng.uniform(-0.1, 1.1) * w, (at + rng.uniform(0, 1)) / BLOBS * h * 1.1 - 0.05 * h
+        sigma = rng.uniform(0.16, 0.34) * long_side
+        weight = np.exp(-((xs - cx) ** 2 + (ys - cy) ** 2) / (2 * sigma**2))[..., None] * rng.uniform(0.55, 0.95)
+        picture += (color - picture) * weight
+    return enlarge((np.clip(picture, 0, 1) ** (1 / GAMMA) * 255).astype(np.float32), width, height)
+
+
+def dither(pixels: Pixels, seed: int, sigma: float = NOISE) -> Pixels:
+    """The picture with a little grey noise, in place."""
+    noise = np.random.default_rng(seed).standard_normal(pixels.shape[:2], dtype=np.float32)
+    pixels += (noise * np.float32(sigma))[..., None]
+    return pixels
+
+
+def compose(
+    width: int, height: int, colors: tuple[str, ...], ornament: OrnamentKind | None, seed: int, accent: str = ""
+) -> Pixels:
+    """A finished piece of art: mesh and ornaments."""
+    picture = mesh(width, height, colors, seed)
+    if ornament and seed % 2:
+        # Every other piece is mirrored, so that two in a row are not twins.
+        picture = np.ascontiguousarray(picture[:, ::-1])
+        ORNAMENTS[ornament](_Canvas(picture, accent or colors[2]), np.random.default_rng(seed + 7))
+        return np.ascontiguousarray(picture[:, ::-1])
+    if ornament:
+        ORNAMENTS[ornament](_Canvas(picture, accent or colors[2]), np.random.default_rng(seed + 7))
+    return picture
+
+
+def scene_art(width: int, height: int, theme: Theme, seed: int) -> Pixels:
+    """The art that stands in for a missing picture of a scene in a theme."""
+    return compose(width, height, theme.art, theme.ornament, seed, theme.highlight)
+
+
+def monogram(picture: Pixels, letter: str, face: Face, color: str, disc: str) -> None:
+    """A large letter on a disc in the middle, in place: what a card shows when there is no photo."""
+    height, width = picture.shape[:2]
+    canvas = _Canvas(picture, color)
+    side = min(width, height)
+    cx, cy = width / 2, height / 2
+    canvas.paint(lambda d: d.disc(cx, cy + side * 0.02, side * 0.335), "#000000", 0.10)
+    canvas.paint(lambda d: d.disc(cx, cy, side * 0.32), disc, 1.0)
+    canvas.paint(lambda d: d.ring(cx, cy, side * 0.375, side * 0.006), mix(disc, "#FFFFFF", 0.3), 0.55)
+    font = ImageFont.truetype(str(FONTS / face.file), round(side * 0.36 * SUPERSAMPLING))
+    box = font.getbbox(letter, anchor="ls")
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    spot = (cx * SUPERSAMPLING - middle[0], cy * SUPERSAMPLING - middle[1])
+    canvas.paint(lambda d: d.draw.text(spot, letter, font=font, fill=255, anchor="ls"), on(disc, ink=color), 1.0)
+
+
+class _Pen:
+    """Draws on a supersampled mask, in pixels of the picture."""
+
+    def __init__(self, mask: Image.Image) -> None:
+        self.draw = ImageDraw.Draw(mask)
+
+    def disc(self, x: float, y: float, radius: float) -> None:
+        s = SUPERSAMPLING
+        self.draw.ellipse(((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s), fill=255)
+
+    def ring(self, x: float, y: float, radius: float, thick: float) -> None:
+        s = SUPERSAMPLING
+        box = ((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s)
+        self.draw.ellipse(box, outline=255, width=max(1, round(thick * s)))
+
+    def polygon(self, points: list[tuple[float, float]]) -> None:
+        self.draw.polygon([(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in points], fill=255)
+
+    def box(self, x: float, y: float, width: float, height: float, thick: float) -> None:
+        s = SUPERSAMPLING
+        corner = (x * s, y * s, (x + width) * s, (y + height) * s)
+        self.draw.rectangle(corner, outline=255, width=max(1, round(thick * s)))
+
+
+class _Canvas:
+    """A picture that masks are painted on."""
+
+    def __init__(self, pixels: Pixels, accent: str) -> None:
+        self.pixels = pixels
+        self.accent = accent
+        self.height, self.width = pixels.shape[:2]
+
+    def paint(self, draw: Callable[[_Pen], object], color: str, share: float) -> None:
+        mask = Image.new("L", (self.width * SUPERSAMPLING, self.height * SUPERSAMPLING))
+        draw(_Pen(mask))
+        box = mask.getbbox()
+        if box is None:
+            return
+        s = SUPERSAMPLING
+        x0, y0, x1, y1 = box[0] // s, box[1] // s, -(-box[2] // s), -(-box[3] // s)
+        small = mask.crop((x0 * s, y0 * s, x1 * s, y1 * s)).reduce(s)
+        weight = np.asarray(small, np.float32)[..., None] * np.float32(share / 255)
+        part = self.pixels[y0:y1, x0:x1]
+        part += (np.array(rgb(color), np.float32) - part) * weight
+
+
+def _rings(canvas: _Canvas, rng: np.random.Generator) -> None:
+    w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
+    x, y = w * rng.uniform(0.78, 0.98), h * rng.uniform(0.04, 0.16)
+    canvas.paint(lambda p: p.disc(x, y, side * 0.42), "#FFFFFF", 0.07)
+    canvas.paint(lambda p: p.disc(w - x, h - y * 0.8, side * 0.5), "#000000", 0.10)
+    canvas.paint(lambda p: [p.ring(x, y, side * r, 2.5) for r in (0.5, 0.58, 0.66, 0.74)], "#FFFFFF", 0.22)
+    canvas.paint(lambda p: [p.ring(w - x, h - y * 0.8, side * r, 2.5) for r in (0.58, 0.68, 0.78)], "#FFFFFF", 0.16)
+    # The dot rides on the lower circle, away from titles and captions.
+    angle = rng.uniform(-0.4, -0.3)
+    spot = (w - x + math.cos(angle) * side * 0.68, h - y * 0.8 + math.sin(angle) * side * 0.68)
+    canvas.paint(lambda p: p.disc(*spot, side * 0.022), canvas.accent, 1.0)
+
+
+def _stripes(canvas: _Canvas, rng: np.random.Generator) -> None:
+    w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
+    lean, thick = side * 0.55, side * 0.16
+
+    def band(pen: _Pen, x: float, top: float, height: float, wide: float) -> None:
+        tilt = lean * height / h
+        pen.polygon([(x + tilt, top), (x + tilt + wide, top), (x + wide, top + height), (x, top + height)])
+
+    start = w * rng.uniform(0.5, 0.62)
+    canvas.paint(lambda p: [band(p, start + n * thick * 1.7, -10, h + 20, thick) for n in range(4)], "#FFFFFF", 0.05)
+    canvas.paint(lambda p: band(p, -thick * 1.4, -10, h + 20, thick * 0.9), "#000000", 0.22)
+    canvas.paint(lambda p: band(p, w * 0.83, -10, h * 0.2, thick * 0.42), canvas.accent, 0.95)
+    canvas.paint(lambda p: band(p, w * 0.02, h * 0.86, h * 0.2, thick * 0.42), canvas.accent, 0.95)
+    gap = side * 0.034
+    canvas.paint(
+        lambda p: [
+            p.disc(w * 0.06 + c * gap, h * 0.07 + r * gap, gap * (0.2 - 0.018 * (c + r) / 2))
+            for r in range(9)
+            for c in range(9)
+        ],
+        "#FFFFFF",
+        0.35,
+    )
+    canvas.paint(lambda p: p.ring(w * 0.93, h * 0.83, side * 0.2, side * 0.028), "#FFFFFF", 0.16)
+
+
+def _frame(canvas: _Canvas, rng: np.random.Generator) -> None:
+    w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
+    inset = side * 0.105
+    base = h + side * rng.uniform(0.02, 0.08)
+    canvas.paint(lambda p: [p.ring(w / 2, base, side * (0.16 + 0.075 * n), 2) for n in range(9)], canvas.accent, 0.26)
+    canvas.paint(lambda p: [p.ring(w / 2, h - base, side * (0.16 + 0.075 * n), 2) for n in range(5)], canvas.accent, 0.2)
+    canvas.paint(
+        lambda p: [
+            p.polygon([(w / 2, base), (w / 2 + math.cos(a) * h, base - math.sin(a) * h),
+                       (w / 2 + math.cos(a + 0.012) * h, base - math.sin(a + 0.012) * h)])
+            for a in np.linspace(0.3, math.pi - 0.3, 15)
+        ],
+        canvas.accent,
+        0.05,
+    )
+    canvas.paint(lambda p: p.box(inset, inset, w - 2 * inset, h - 2 * inset, 2.5), canvas.accent, 0.75)
+    wide = inset * 1.16
+    canvas.paint(lambda p: p.box(wide, wide, w - 2 * wide, h - 2 * wide, 1), canvas.accent, 0.5)
+
+
+def _blobs(canvas: _Canvas, rng: np.random.Generator) -> None:
+    w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
+
+    def blob(pen: _Pen, x: float, y: float, radius: float, phase: float) -> None:
+        turn = np.linspace(0, 2 * math.pi, 90, endpoint=False)
+        reach = radius * (1 + 0.16 * np.sin(3 * turn + phase) + 0.08 * np.sin(5 * turn - phase))
+        pen.polygon([(x + r * math.cos(t), y + r * math.sin(t)) for r, t in zip(reach, turn, strict=True)])
+
+    phase = rng.uniform(0, 6)
+    canvas.paint(lambda p: blob(p, w * 0.95, h * 0.05, side * 0.42, phase), "#FF8FB1", 0.85)
+    canvas.paint(lambda p: blob(p, w * 0.02, h * 0.95, side * 0.46, phase + 1), canvas.accent, 0.9)
+    canvas.paint(lambda p: blob(p, w * 0.03, h * 0.12, side * 0.17, phase + 2), "#FFFFFF", 0.14)
+    canvas.paint(lambda p: blob(p, w * 0.99, h * 0.8, side * 0.22, phase + 3), "#7FE3D4", 0.7)
+    for color in ("#FFFFFF", canvas.accent, "#7FE3D4", "#FF8FB1"):
+        spots = [
+            (rng.uniform(0.04, 0.96) * w, (rng.uniform(0.02, 0.2) if n % 2 else rng.uniform(0.8, 0.97)) * h)
+            for n in range(6)
+        ]
+        radius = side * rng.uniform(0.008, 0.014)
+        canvas.paint(lambda p, s=spots, r=radius: [p.disc(x, y, r) for x, y in s], color, 0.85)  # type: ignore[misc]
+
+
+ORNAMENTS: dict[OrnamentKind, Callable[[_Canvas, np.random.Generator], None]] = {
+    "rings": _rings,
+    "stripes": _stripes,
+    "frame": _frame,
+    "blobs": _blobs,
+}

@@ -1,0 +1,292 @@
+"""Timeline -> one ASS file: every text, box and button. The only place where text of users meets the renderer.
+
+Motion is baked: an event covers a run of frames that look the same. All times lie half a frame before a frame, so that
+libass never switches two parts of one picture on different frames.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+
+from pipeline.film import fonts
+from pipeline.film.themes import THEMES, CaptionLook
+from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
+
+CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle
+ENTER_SECONDS, LEAVE_SECONDS = 0.5, 0.2
+RISE_PIXELS = 44.0
+PULSE_SECONDS, PULSE_SCALE = 1.3, 0.035
+ESCAPES = {"\\": "\u29f5", "{": "\u2774", "}": "\u2775"}
+PEN = 4  # drawings are written in quarter pixels (\\p3)
+
+Tags = Callable[[int], str]
+
+
+def esc(text: str) -> str:
+    """Text that libass shows as it is: no command, override block or line break can come out of it."""
+    safe = []
+    for letter in text:
+        category = unicodedata.category(letter)
+        if category in ("Cc", "Zl", "Zp"):
+            safe.append(" ")
+        elif category != "Cs":
+            safe.append(ESCAPES.get(letter, letter))
+    return "".join(safe)
+
+
+def document(timeline: Timeline) -> str:
+    """The whole ASS file of a film."""
+    look = THEMES[timeline.style].caption
+    header = (
+        "[Script Info]\nScriptType: v4.00+\n"
+        f"PlayResX: {timeline.width}\nPlayResY: {timeline.height}\n"
+        "WrapStyle: 2\nScaledBorderAndShadow: yes\nYCbCr Matrix: TV.709\n\n"
+        "[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
+        "Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "
+        "MarginR, MarginV, Encoding\n"
+        "Style: D,Inter,60,&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,0,0,5,0,0,0,1\n\n"
+        "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    )
+    lines: list[str] = []
+    for shape in timeline.shapes:
+        lines += _shape(shape, timeline.fps)
+    for label in timeline.labels:
+        lines += _label(label, timeline.fps)
+    for page in timeline.pages:
+        lines += _page(page, look, timeline.fps)
+    return header + "\n".join(lines) + "\n"
+
+
+def color_tag(color: str, which: int = 1) -> str:
+    """`\\1c` (fill) or `\\3c` (outline) of #RRGGBB."""
+    return f"\\{which}c&H{color[5:7]}{color[3:5]}{color[1:3]}&"
+
+
+def alpha_tag(alpha: float) -> str:
+    """`\\alpha` of 0 (opaque) to 1 (invisible)."""
+    return f"\\alpha&H{round(255 * min(max(alpha, 0.0), 1.0)):02X}&"
+
+
+def rounded_box(width: float, height: float, radius: float) -> str:
+    """A rounded rectangle as a `\\p3` drawing."""
+    w, h = round(width * PEN), round(height * PEN)
+    r = round(min(radius, width / 2, height / 2) * PEN)
+    if r <= 0:
+        return f"m 0 0 l {w} 0 {w} {h} 0 {h}"
+    k = round(r * CIRCLE)
+    return (
+        f"m {r} 0 l {w - r} 0 b {w - k} 0 {w} {k} {w} {r} l {w} {h - r} b {w} {h - k} {w - k} {h} {w - r} {h} "
+        f"l {r} {h} b {k} {h} 0 {h - k} 0 {h - r} l 0 {r} b 0 {k} {k} 0 {r} 0"
+    )
+
+
+def check_mark(width: float, height: float) -> str:
+    """A tick as a `\\p3` polygon."""
+    points = [(0.0, 0.54), (0.13, 0.41), (0.37, 0.65), (0.86, 0.13), (1.0, 0.26), (0.37, 0.92)]
+    spots = [f"{round(x * width * PEN)} {round(y * height * PEN)}" for x, y in points]
+    return f"m {spots[0]} l " + " ".join(spots[1:])
+
+
+def frame_of(seconds: float, fps: int) -> int:
+    """The first frame at or after a time, on the half-frame grid."""
+    return max(0, round(seconds * fps))
+
+
+def _stamp(frame: int, fps: int) -> str:
+    centiseconds = max(0, round((frame - 0.5) / fps * 100))
+    minutes, rest = divmod(centiseconds, 6000)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def _event(layer: int, first: int, last: int, fps: int, tags: str, body: str) -> str:
+    return f"Dialogue: {layer},{_stamp(first, fps)},{_stamp(last, fps)},D,,0,0,0,,{{{tags}}}{body}"
+
+
+def _runs(first: int, last: int, tags: Tags) -> Iterator[tuple[int, int, str]]:
+    """Runs of frames [from, to) with equal tags."""
+    begin, current = first, tags(first)
+    for frame in range(first + 1, last):
+        here = tags(frame)
+        if here != current:
+            yield begin, frame, current
+            begin, current = frame, here
+    yield begin, last, current
+
+
+def _motion(enter: str, first: int, last: int, fps: int) -> Callable[[int], tuple[float, float, float]]:
+    """(offset down in pixels, scale, share of visibility) at a frame."""
+    coming, leaving = max(1, round(ENTER_SECONDS * fps)), max(1, round(LEAVE_SECONDS * fps))
+
+    def at(frame: int) -> tuple[float, float, float]:
+        u = 1.0 if enter == "none" else min(1.0, (frame - first + 1) / coming)
+        seen = min(1.0, (last - frame) / leaving)
+        eased = 1 - (1 - u) ** 4
+        down, scale = 0.0, 1.0
+        if enter == "rise":
+            down = round(RISE_PIXELS * (1 - eased), 1)
+        elif enter in ("pop", "button"):
+            back = 1 + 2.2 * (u - 1) ** 3 + 1.2 * (u - 1) ** 2
+            scale = 0.6 + 0.4 * back
+        if enter == "button":
+            beat = ((frame - first) / fps - ENTER_SECONDS) % PULSE_SECONDS
+            if (frame - first) / fps > ENTER_SECONDS and beat < 0.55:
+                scale *= 1 + PULSE_SCALE * _hump(beat / 0.55)
+        return down, round(scale, 4), round(seen * min(1.0, eased * 1.2), 3)
+
+    return at
+
+
+def _hump(u: float) -> float:
+    # Quick up, slow down.
+    return float(4.7 * u * (1 - u) ** 2 * (1.45 if u < 1 else 0))
+
+
+def _label(label: Label, fps: int) -> list[str]:
+    first, last = frame_of(label.start, fps), frame_of(label.end, fps)
+    if last <= first or not label.text:
+        return []
+    motion = _motion(label.enter, first, last, fps)
+    y = label.y + fonts.cap_shift(label.face, label.px)
+    body = esc(label.text)
+
+    def tags(frame: int, *, shade: bool = False) -> str:
+        down, scale, seen = motion(frame)
+        drop = max(2.0, label.px * 0.03) if shade else 0.0
+        text = f"\\an{4 if label.left else 5}\\pos({label.x:.2f},{y + down + drop:.2f})" + _font(
+            label.face, label.px
+        )
+        if label.tracking:
+            text += f"\\fsp{label.tracking * label.px:.2f}"
+        if scale != 1.0:
+            text += f"\\fscx{scale * 100:.2f}\\fscy{scale * 100:.2f}"
+        if shade:
+            return text + color_tag("#000000") + f"\\blur{label.px * 0.12:.1f}" + alpha_tag(1 - seen * label.shadow)
+        return text + color_tag(label.color) + alpha_tag(1 - seen)
+
+    lines = []
+    if label.shadow:
+        # The blurred shade appears when the text has come to rest: blurring every frame of a motion is dear.
+        rest = min(first + round(ENTER_SECONDS * fps), last - 1)
+        lines += [
+            _event(label.layer - 1, a, b, fps, text, body)
+            for a, b, text in _runs(rest, last, lambda f: tags(f, shade=True))
+        ]
+    return lines + [_event(label.layer, a, b, fps, text, body) for a, b, text in _runs(first, last, tags)]
+
+
+def _font(face: fonts.Face, px: float) -> str:
+    return f"\\fn{face.family}\\b{int(face.bold)}\\fs{fonts.ass_size(face, px):.2f}"
+
+
+def _shape(shape: Shape, fps: int) -> list[str]:
+    first, last = frame_of(shape.start, fps), frame_of(shape.end, fps)
+    if last <= first:
+        return []
+    motion = _motion(shape.enter, first, last, fps)
+    if shape.kind == "check":
+        drawing = check_mark(shape.width, shape.height)
+    else:
+        drawing = rounded_box(shape.width, shape.height, shape.radius)
+
+    def tags(frame: int) -> str:
+        down, scale, seen = motion(frame)
+        text = f"\\an5\\pos({shape.x:.2f},{shape.y + down:.2f})" + color_tag(shape.color)
+        text += alpha_tag(1 - seen * (1 - shape.alpha))
+        if scale != 1.0:
+            text += f"\\fscx{scale * 100:.2f}\\fscy{scale * 100:.2f}"
+        if shape.blur:
+            text += f"\\blur{shape.blur:g}"
+        return text + "\\p3"
+
+    return [_event(shape.layer, a, b, fps, text, drawing) for a, b, text in _runs(first, last, tags)]
+
+
+def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
+    first, last = frame_of(page.start, fps), frame_of(page.end, fps)
+    if last <= first:
+        return []
+    lines = _page_box(page, look, first, last, fps)
+    for word in page.words:
+        lines += _word(page, word, look, fps)
+    return lines
+
+
+def box_of(page: CaptionPage, look: CaptionLook) -> tuple[float, float]:
+    """(width, height) in pixels of the ground that a page's text stands on."""
+    if look.mode in ("box", "veil"):
+        return page.width + page.px * 0.86, page.px * 1.58
+    return page.width + page.px * 0.4, page.px * 1.3
+
+
+def _page_box(page: CaptionPage, look: CaptionLook, first: int, last: int, fps: int) -> list[str]:
+    if look.mode not in ("box", "veil"):
+        return []
+    width, height = box_of(page, look)
+    radius = page.px * 0.26 if look.mode == "box" else 0.0
+    ground = f"\\an5\\pos({page.x:.2f},{page.y:.2f})" + color_tag(look.box)
+    ground += alpha_tag(0.03 if look.mode == "box" else 0.2) + "\\p3"
+    drawing = rounded_box(width, height, radius)
+    shade = f"\\an5\\pos({page.x:.2f},{page.y + 8:.2f})" + color_tag("#000000") + alpha_tag(0.82) + "\\blur12\\p3"
+    lines = [_event(21, first, last, fps, ground, drawing)]
+    if look.mode == "box":
+        lines.append(_event(20, first, last, fps, shade, drawing))
+    return lines
+
+
+def _word(page: CaptionPage, word: CaptionWord, look: CaptionLook, fps: int) -> list[str]:
+    first, last = frame_of(page.start, fps), frame_of(page.end, fps)
+    start = min(max(frame_of(word.start, fps), first), last)
+    end = min(max(frame_of(word.end, fps), start), last)
+    y = page.y + fonts.cap_shift(look.face, page.px)
+    place = f"\\an5\\pos({word.x:.2f},{y:.2f})" + _font(look.face, page.px)
+    body = esc(word.text)
+    lines = []
+    if look.outline:
+        # The soft halo is still while the page stands: libass keeps its picture.
+        halo = place + color_tag("#000000") + color_tag("#000000", 3) + f"\\bord{page.px * 0.11:.2f}\\blur7"
+        lines.append(_event(19, first, last, fps, halo + alpha_tag(0.45), body))
+    for begin, until, active in ((first, start, False), (start, end, True), (end, last, False)):
+        if until <= begin:
+            continue
+        lines += _word_run(page, word, look, (begin, until), active=active, fps=fps, place=place, body=body)
+    return lines
+
+
+def _word_run(
+    page: CaptionPage,
+    word: CaptionWord,
+    look: CaptionLook,
+    run: tuple[int, int],
+    *,
+    active: bool,
+    fps: int,
+    place: str,
+    body: str,
+) -> list[str]:
+    begin, until = run
+    text = place + color_tag(look.active if active else look.color)
+    if look.outline:
+        text += color_tag(look.outline, 3) + f"\\bord{page.px * (0.075 if look.upper else 0.06):.2f}"
+    elif look.mode == "veil":
+        # A hair of its own colour around the letters makes the thin serif readable.
+        text += color_tag(look.active if active else look.color, 3) + f"\\bord{page.px * 0.012:.2f}"
+    lines = []
+    if active and look.chip:
+        chip = rounded_box(word.width + page.px * 0.3, page.px * (1.18 if look.mode == "box" else 1.14), page.px * 0.18)
+        for step, scale in enumerate((0.9, 0.97, 1.0)):
+            a, b = begin + step, until if scale == 1.0 else min(begin + step + 1, until)
+            if b > a:
+                tags = f"\\an5\\pos({word.x:.2f},{page.y:.2f})" + color_tag(look.chip)
+                tags += "" if scale == 1.0 else f"\\fscx{scale * 100:g}\\fscy{scale * 100:g}"
+                lines.append(_event(22, a, b, fps, tags + "\\p3", chip))
+    if active and look.pop != 1.0:
+        peak = min(begin + 2, until)
+        high = f"\\fscx{look.pop * 104:g}\\fscy{look.pop * 104:g}"
+        rest = f"\\fscx{look.pop * 100:g}\\fscy{look.pop * 100:g}"
+        lines.append(_event(24, begin, peak, fps, text + high, body))
+        if until > peak:
+            lines.append(_event(24, peak, until, fps, text + rest, body))
+    else:
+        lines.append(_event(24 if active else 23, begin, until, fps, text, body))
+    return lines

@@ -1,0 +1,222 @@
+"""Frame number -> picture without text: a pure function into a reused I420 buffer. Runs in the child only.
+
+Every pixel is computed about once: behind the opaque part of a card the plate is not drawn, and only the card's soft
+rim is blended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.film import pictures
+from pipeline.film.pictures import Bytes, CardPlanes, Planes
+from pipeline.film.themes import THEMES
+from pipeline.film.timeline import Cut, Plate, Shot, Sprite, Timeline
+from pipeline.film.warp import Backend, best_backend
+
+RISE_SECONDS = 0.9
+SHOTS_KEPT = 3
+
+Area = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the full-size plane, all even
+
+
+class Frame:
+    """One I420 picture: a flat buffer and its three planes as views of it."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.buffer: Bytes = np.zeros(width * height * 3 // 2, np.uint8)
+        luma, chroma = width * height, width * height // 4
+        self.y = self.buffer[:luma].reshape(height, width)
+        self.u = self.buffer[luma : luma + chroma].reshape(height // 2, width // 2)
+        self.v = self.buffer[luma + chroma :].reshape(height // 2, width // 2)
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The rasters of one shot."""
+
+    plate: Planes
+    card: CardPlanes | None
+
+
+class Compositor:
+    """Draws the frames of a timeline, in any order, always the same bytes for the same number."""
+
+    def __init__(self, timeline: Timeline, backend: Backend | None = None) -> None:
+        self._timeline = timeline
+        self._theme = THEMES[timeline.style]
+        self._backend = backend or best_backend()
+        self._sets: OrderedDict[int, _Set] = OrderedDict()
+        self._frame, self._next = (Frame(timeline.width, timeline.height) for _ in range(2))
+        self._mixed: Frame | None = None
+        self._distance: NDArray[np.float32] | None = None
+
+    def render(self, number: int) -> Bytes:
+        """The I420 bytes of one frame (width * height * 3 / 2); the buffer is reused by the next call."""
+        at, cut, share = self._where(number)
+        self._shot(at, number, self._frame)
+        if cut is None:
+            return self._frame.buffer
+        self._shot(at + 1, number, self._next)
+        return self._blend(cut, share)
+
+    def _where(self, number: int) -> tuple[int, Cut | None, float]:
+        """The shot at a frame; inside a cut the earlier shot, the cut, and how far it has come (0..1)."""
+        for at, cut in enumerate(self._timeline.cuts):
+            begin = cut.at - cut.frames // 2
+            if cut.frames and begin <= number < begin + cut.frames:
+                return at, cut, (number - begin + 1) / (cut.frames + 1)
+        for at, shot in enumerate(self._timeline.shots):
+            if number < shot.last:
+                return at, None, 0.0
+        return len(self._timeline.shots) - 1, None, 0.0
+
+    def _set(self, at: int) -> _Set:
+        if at not in self._sets:
+            shot = self._timeline.shots[at]
+            card = pictures.card(shot.sprite.picture, self._theme) if shot.sprite else None
+            self._sets[at] = _Set(pictures.plate(shot.plate.picture, self._theme), card)
+            while len(self._sets) > SHOTS_KEPT:
+                self._sets.popitem(last=False)
+        self._sets.move_to_end(at)
+        return self._sets[at]
+
+    def _shot(self, at: int, number: int, frame: Frame) -> None:
+        shot, rasters = self._timeline.shots[at], self._set(at)
+        first, last = self._visible(at, shot)
+        share = min(max((number - first) / max(1, last - first), 0.0), 1.0)
+        whole = (0, 0, self._timeline.width, self._timeline.height)
+        if shot.sprite is None or rasters.card is None:
+            self._plate(shot.plate, rasters.plate, share, frame, [whole])
+            return
+        enter = min(1.0, (number - first) / (RISE_SECONDS * self._timeline.fps))
+        place = _CardPlace.of(shot.sprite, rasters.card, share, enter, whole)
+        self._plate(shot.plate, rasters.plate, share, frame, _around(whole, place.inner))
+        self._card(rasters.card, place, frame)
+
+    def _visible(self, at: int, shot: Shot) -> tuple[int, int]:
+        cuts = self._timeline.cuts
+        before = cuts[at - 1].frames // 2 if at else 0
+        after = cuts[at].frames // 2 if at < len(cuts) else 0
+        return shot.first - before, shot.last + after
+
+    def _plate(self, plate: Plate, planes: Planes, share: float, frame: Frame, areas: list[Area]) -> None:
+        zoom = plate.zoom[0] + (plate.zoom[1] - plate.zoom[0]) * share
+        height, width = planes.y.shape
+        k = min(width / self._timeline.width, height / self._timeline.height) / zoom
+        x = (width - self._timeline.width * k) * plate.focus[0]
+        y = (height - self._timeline.height * k) * plate.focus[1]
+        for x0, y0, x1, y1 in areas:
+            self._backend.warp(planes.y, frame.y[y0:y1, x0:x1], k, x + x0 * k, y + y0 * k)
+            half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
+            for source, target in ((planes.u, frame.u), (planes.v, frame.v)):
+                self._backend.warp(source, target[half], k, (x + x0 * k) / 2, (y + y0 * k) / 2)
+
+    def _card(self, card: CardPlanes, place: _CardPlace, frame: Frame) -> None:
+        planes, k = card.planes, place.k
+        for area in [place.inner, *_around(place.outer, place.inner)]:
+            x0, y0, x1, y1 = area
+            x, y = place.x + x0 * k, place.y + y0 * k
+            half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
+            if area == place.inner:
+                self._backend.warp(planes.y, frame.y[y0:y1, x0:x1], k, x, y)
+                self._backend.warp(planes.u, frame.u[half], k, x / 2, y / 2)
+                self._backend.warp(planes.v, frame.v[half], k, x / 2, y / 2)
+                continue
+            self._rim(planes.y, card.alpha, frame.y[y0:y1, x0:x1], k, x, y)
+            self._rim(planes.u, card.alpha_half, frame.u[half], k, x / 2, y / 2)
+            self._rim(planes.v, card.alpha_half, frame.v[half], k, x / 2, y / 2)
+
+    def _rim(self, source: Bytes, alpha: Bytes, view: Bytes, k: float, x: float, y: float) -> None:
+        part, weight = np.empty_like(view), np.empty_like(view)
+        self._backend.warp(source, part, k, x, y)
+        self._backend.warp(alpha, weight, k, x, y)
+        self._backend.over(view, part, weight)
+
+    def _blend(self, cut: Cut, share: float) -> Bytes:
+        one, other = self._frame, self._next
+        if self._mixed is None:
+            self._mixed = Frame(self._timeline.width, self._timeline.height)
+        if cut.kind == "fade":
+            eased = share * share * (3 - 2 * share)
+            self._backend.mix(one.buffer, other.buffer, eased, self._mixed.buffer)
+        elif cut.kind == "push":
+            self._push(one, other, 8 * share**4 if share < 0.5 else 1 - 8 * (1 - share) ** 4)
+        else:
+            self._circle(one, other, share)
+        return self._mixed.buffer
+
+    def _push(self, one: Frame, other: Frame, eased: float) -> None:
+        assert self._mixed is not None
+        split = self._timeline.width - round(self._timeline.width * eased / 2) * 2
+        for into, left, right, at in (
+            (self._mixed.y, one.y, other.y, split),
+            (self._mixed.u, one.u, other.u, split // 2),
+            (self._mixed.v, one.v, other.v, split // 2),
+        ):
+            width = into.shape[1]
+            into[:, :at] = left[:, width - at :]
+            into[:, at:] = right[:, : width - at]
+
+    def _circle(self, one: Frame, other: Frame, share: float) -> None:
+        assert self._mixed is not None
+        width, height = self._timeline.width, self._timeline.height
+        if self._distance is None:
+            ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+            self._distance = np.sqrt((xs - width / 2) ** 2 + (ys - height * 0.5) ** 2)
+        radius = share * share * (3 - 2 * share) * (math.hypot(width, height) / 2 + 4)
+        mask = np.clip((radius - self._distance) * 127 + 127, 0, 255).astype(np.uint8)
+        small = np.ascontiguousarray(mask[::2, ::2])
+        self._backend.masked(one.y, other.y, mask, self._mixed.y)
+        self._backend.masked(one.u, other.u, small, self._mixed.u)
+        self._backend.masked(one.v, other.v, small, self._mixed.v)
+
+
+@dataclass(frozen=True)
+class _CardPlace:
+    """Where a card lies on one frame: raster pixels per frame pixel, the raster's place at (0, 0), its areas."""
+
+    k: float
+    x: float
+    y: float
+    inner: Area
+    outer: Area
+
+    @classmethod
+    def of(cls, sprite: Sprite, card: CardPlanes, share: float, enter: float, whole: Area) -> _CardPlace:
+        zoom = sprite.zoom[0] + (sprite.zoom[1] - sprite.zoom[0]) * share
+        k = card.scale / zoom
+        center_x = sprite.center[0]
+        center_y = sprite.center[1] + sprite.rise * (1 - enter) ** 4
+        height, width = card.alpha.shape
+        x, y = width / 2 - center_x * k, height / 2 - center_y * k
+        x0, y0, x1, y1 = card.inner
+        inner = _clip((_up((x0 - x) / k), _up((y0 - y) / k), _down((x1 - x) / k), _down((y1 - y) / k)), whole)
+        outer = _clip((_down(-x / k), _down(-y / k), _up((width - x) / k), _up((height - y) / k)), whole)
+        return cls(k, x, y, inner, outer)
+
+
+def _up(value: float) -> int:
+    return math.ceil(value / 2) * 2
+
+
+def _down(value: float) -> int:
+    return math.floor(value / 2) * 2
+
+
+def _clip(area: Area, whole: Area) -> Area:
+    x0, y0 = max(area[0], whole[0]), max(area[1], whole[1])
+    return x0, y0, max(x0, min(area[2], whole[2])), max(y0, min(area[3], whole[3]))
+
+
+def _around(outer: Area, inner: Area) -> list[Area]:
+    """The part of `outer` that is not `inner`, as up to four areas."""
+    x0, y0, x1, y1 = outer
+    a0, b0, a1, b1 = inner
+    areas = [(x0, y0, x1, b0), (x0, b1, x1, y1), (x0, b0, a0, b1), (a1, b0, x1, b1)]
+    return [area for area in areas if area[2] > area[0] and area[3] > area[1]]

@@ -1,0 +1,66 @@
+"""Runs the film engine's child programs and reads their lines: progress, a result, or an error by its class."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import errors
+import process
+from settings import ROOT
+
+Report = Callable[[float, str], None]
+
+
+@dataclass
+class Answer:
+    """The last words of a child."""
+
+    lines: dict[str, Any] = field(default_factory=dict)
+
+    def hear(self, line: str, report: Report) -> None:
+        """Take one line; what is not JSON is a library's chatter."""
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(said, dict):
+            return
+        if "progress" in said:
+            report(float(said["progress"]), str(said.get("step", "")))
+        else:
+            self.lines = said
+
+
+def run_engine(
+    module: str,
+    order: Path,
+    *,
+    timeout_seconds: float,
+    stall_seconds: float | None = None,
+    memory_mb: int,
+    check: Callable[[], None],
+    report: Report = lambda _share, _step: None,
+) -> dict[str, Any]:
+    """Run `python -m MODULE ORDER.json`; what it answered. Its error is raised here as the class it names."""
+    answer = Answer()
+    try:
+        process.run(
+            [sys.executable, "-m", module, str(order)],
+            timeout_seconds=timeout_seconds,
+            stall_seconds=stall_seconds,
+            cwd=ROOT,
+            check=check,
+            on_line=lambda line: answer.hear(line, report),
+            limits=process.Limits(memory_mb=memory_mb),
+        )
+    except process.ChildFailed:
+        kind = getattr(errors, str(answer.lines.get("error", "")), None)
+        if isinstance(kind, type) and issubclass(kind, errors.StagecrewError):
+            raise kind(str(answer.lines.get("message", "no reason was given"))) from None
+        raise
+    return answer.lines

@@ -1,0 +1,288 @@
+"""Picture -> planes: every raster of the film as limited-range BT.709 planes, made once before the first frame.
+
+Runs in the child only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from pipeline.film import art
+from pipeline.film.art import Pixels
+from pipeline.film.themes import Theme, luminance
+from pipeline.film.timeline import Picture
+
+Bytes = NDArray[np.uint8]
+
+PHOTO_NOISE = 0.6
+CARD_SCALE = 1.06  # cards are rastered a little larger than shown, for their zoom
+VEIL_LIGHT, VEIL_DARK = 0.76, 0.9  # less left a ghost of the product, or grey fog on a dark ground
+SHADOW_BLUR, SHADOW_DROP, SHADOW_ALPHA, CARD_MARGIN = 26, 18, 0.34, 76
+
+
+@dataclass(frozen=True)
+class Planes:
+    """One picture as Y, U and V; U and V have half the size (all sizes even)."""
+
+    y: Bytes
+    u: Bytes
+    v: Bytes
+
+
+@dataclass(frozen=True)
+class CardPlanes:
+    """A card with its shadow: premultiplied planes, alpha at both sizes, and the rectangle that is fully opaque.
+
+    `scale` is raster pixels for each output pixel; `inner` is x0, y0, x1, y1 in raster pixels.
+    """
+
+    planes: Planes
+    alpha: Bytes
+    alpha_half: Bytes
+    inner: tuple[int, int, int, int]
+    scale: float
+
+
+def to_planes(pixels: Pixels, noise: float, seed: int) -> Planes:
+    """RGB (0..255) to limited-range BT.709; `noise` dithers the luma."""
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    y = 16 + luma * np.float32(219 / 255)
+    if noise:
+        y += np.random.default_rng(seed).standard_normal(y.shape, dtype=np.float32) * np.float32(noise)
+    half = (slice(None, None, 2), slice(None, None, 2))
+
+    def quarter(plane: Pixels) -> Pixels:
+        return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
+
+    small = quarter(luma)
+    del half
+    u = 128 + (quarter(blue) - small) * np.float32(224 / 255 / 1.8556)
+    v = 128 + (quarter(red) - small) * np.float32(224 / 255 / 1.5748)
+    return Planes(*(_bytes(plane) for plane in (y, u, v)))
+
+
+def _bytes(plane: Pixels) -> Bytes:
+    return np.ascontiguousarray(np.clip(plane + np.float32(0.5), 0, 255).astype(np.uint8))
+
+
+def plate(picture: Picture, theme: Theme) -> Planes:
+    """A picture that fills the frame."""
+    width, height = picture.width, picture.height
+    noise = art.NOISE
+    match picture.treatment:
+        case "mesh":
+            pixels = art.mesh(width, height, picture.colors, picture.seed)
+        case "art":
+            pixels = _art(picture, theme)
+        case "veil":
+            pixels = _veil(picture)
+        case "extend":
+            pixels, noise = _extend(picture), PHOTO_NOISE
+        case "cover" | "card":
+            pixels, noise = _floats(_cover(_open(picture.path), width, height, 1.0)), PHOTO_NOISE
+    return to_planes(pixels, noise, picture.seed)
+
+
+def card(picture: Picture, theme: Theme) -> CardPlanes:
+    """A rounded card with its shadow, from a photo or as art with a monogram."""
+    scale = CARD_SCALE
+    width, height = (round(side * scale / 2) * 2 for side in (picture.width, picture.height))
+    margin, radius = round(CARD_MARGIN * scale / 2) * 2, picture.radius * scale
+    face = _face(picture, theme, width, height)
+    full = (width + 2 * margin, height + 2 * margin)
+    mask = _rounded(width, height, radius)
+    alpha = np.zeros((full[1], full[0]), np.float32)
+    shade = Image.new("L", full)
+    shade.paste(mask, (margin, margin + round(SHADOW_DROP * scale)))
+    shadow = np.asarray(shade.filter(ImageFilter.GaussianBlur(SHADOW_BLUR * scale)), np.float32) / 255 * SHADOW_ALPHA
+    # The blur's tail is cut to nothing at the edge, so that no faint rectangle shows around the shadow.
+    shadow *= _edge_fade(full[0], full[1], margin)
+    cover = np.zeros_like(alpha)
+    cover[margin : margin + height, margin : margin + width] = np.asarray(mask, np.float32) / 255
+    alpha = cover + shadow * (1 - cover)
+    pixels = np.zeros((full[1], full[0], 3), np.float32)
+    pixels[margin : margin + height, margin : margin + width] = face
+    pixels *= cover[..., None]
+    return _premultiplied(pixels, alpha, cover, margin, radius, scale, picture)
+
+
+def _premultiplied(
+    pixels: Pixels, alpha: Pixels, cover: Pixels, margin: int, radius: float, scale: float, picture: Picture
+) -> CardPlanes:
+    # The shadow is black; in limited-range YUV black is (16, 128, 128), so the offsets are weighted by alpha.
+    luma = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    y = 16 * alpha + luma * np.float32(219 / 255)
+    noise = np.random.default_rng(picture.seed).standard_normal(y.shape, dtype=np.float32)
+    y += noise * cover * np.float32(PHOTO_NOISE)
+
+    def quarter(plane: Pixels) -> Pixels:
+        return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
+
+    alpha_half, small = quarter(alpha), quarter(luma)
+    u = 128 * alpha_half + (quarter(pixels[..., 2]) - small) * np.float32(224 / 255 / 1.8556)
+    v = 128 * alpha_half + (quarter(pixels[..., 0]) - small) * np.float32(224 / 255 / 1.5748)
+    # Inside the corners' inscribed square everything is opaque and needs no blending.
+    inset = margin + math.ceil(radius * (1 - math.sqrt(0.5))) + 2
+    height, width = alpha.shape
+    return CardPlanes(
+        Planes(*(_bytes(plane) for plane in (y, u, v))),
+        _bytes(alpha * 255),
+        _bytes(alpha_half * 255),
+        (inset, inset, width - inset, height - inset),
+        scale,
+    )
+
+
+def _edge_fade(width: int, height: int, margin: int) -> Pixels:
+    def ramp(length: int) -> Pixels:
+        near = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32)
+        return np.clip(near / (margin * 0.4), 0, 1)
+
+    return np.minimum.outer(ramp(height), ramp(width))
+
+
+def _rounded(width: int, height: int, radius: float) -> Image.Image:
+    mask = Image.new("L", (width * 2, height * 2))
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * 2 - 1, height * 2 - 1), radius * 2, fill=255)
+    return mask.reduce(2)
+
+
+def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
+    if picture.monogram:
+        pixels = _art(Picture(**{**picture.__dict__, "width": width, "height": height}), theme)
+        disc = theme.accent if theme.name != "minimal" else "#F4EFE8"
+        art.monogram(pixels, picture.monogram, theme.display, theme.ink, disc)
+        return art.dither(pixels, picture.seed)
+    photo = _open(picture.path)
+    if picture.contain:
+        return _contained(photo, width, height, picture)
+    return _floats(_cover(photo, width, height, picture.closeness))
+
+
+def _art(picture: Picture, theme: Theme) -> Pixels:
+    if picture.path:
+        return _floats(_cover(_open(picture.path).convert("RGB"), picture.width, picture.height, 1.0))
+    return art.compose(
+        picture.width, picture.height, picture.colors, picture.ornament, picture.seed, theme.highlight
+    )
+
+
+def _open(path: str) -> Image.Image:
+    with Image.open(path, formats=("PNG", "JPEG")) as opened:
+        opened.load()
+        return opened if opened.mode in ("RGB", "RGBA") else opened.convert("RGB")
+
+
+def _floats(image: Image.Image) -> Pixels:
+    return np.asarray(image.convert("RGB"), np.float32).copy()
+
+
+def _cover(image: Image.Image, width: int, height: int, closeness: float) -> Image.Image:
+    """The picture cropped to the area's shape around its middle, `closeness` times nearer."""
+    scale = max(width / image.width, height / image.height) * closeness
+    wide, high = width / scale, height / scale
+    x, y = max(0.0, (image.width - wide) / 2), max(0.0, (image.height - high) / 2)
+    box = (x, y, min(image.width, x + wide), min(image.height, y + high))
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+
+
+def _soft(image: Image.Image, width: int, height: int, radius: float) -> Pixels:
+    """The picture blurred beyond recognition, covering the area."""
+    small = _cover(_flat(image, "#FFFFFF"), max(2, width // 16), max(2, height // 16), 1.0)
+    small = small.filter(ImageFilter.GaussianBlur(radius / 16))
+    return art.enlarge(np.asarray(small, np.float32), width, height)
+
+
+def _flat(image: Image.Image, color: str) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    ground = Image.new("RGB", image.size, art.rgb(color))
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
+
+
+def _veil(picture: Picture) -> Pixels:
+    """The photo's own blur, mostly covered by the theme's ground."""
+    ground = art.mesh(picture.width, picture.height, picture.colors, picture.seed)
+    if picture.path:
+        photo = _flat(_open(picture.path), picture.colors[0])
+        share = VEIL_LIGHT if luminance(picture.colors[0]) > 0.4 else VEIL_DARK
+        ground += (_soft(photo, picture.width, picture.height, 130) - ground) * np.float32(1 - share)
+    return ground
+
+
+def _contained(image: Image.Image, width: int, height: int, picture: Picture) -> Pixels:
+    """The whole picture on a ground: a cut-out on the theme's colours, a small or extreme one on its own blur."""
+    if image.mode == "RGBA":
+        image = image.crop(image.getchannel("A").getbbox())
+        ground = _stage_light(width, height, picture)
+    else:
+        ground = _soft(image, width, height, 110)
+        ground += (np.array(art.rgb(picture.colors[0]), np.float32) - ground) * np.float32(0.35)
+    # At most 1.6 times its own size: a tiny picture blown up looks worse than a small one.
+    share = 0.82 if image.mode == "RGBA" else 0.92
+    scale = min(width * share / image.width, height * share / image.height, 2.2 if image.mode == "RGBA" else 1.6)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    x, y = (width - size[0]) // 2, (height - size[1]) // 2
+    part = ground[y : y + size[1], x : x + size[0]]
+    if image.mode == "RGBA":
+        _drop_shadow(ground, small, x, y)
+        cover = np.asarray(small.getchannel("A"), np.float32)[..., None] / 255
+    else:
+        cover = np.float32(1.0)
+    part += (_floats(small) - part) * cover
+    return art.dither(ground, picture.seed, PHOTO_NOISE)
+
+
+def _stage_light(width: int, height: int, picture: Picture) -> Pixels:
+    """The ground of a cut-out: the theme's colours with a light behind the product, also on a dark theme."""
+    ground = art.mesh(width, height, (*picture.colors[1:], picture.colors[0]), picture.seed)
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    glow = np.exp(-(((xs - width / 2) / width) ** 2 + ((ys - height * 0.46) / height) ** 2) / 0.09)[..., None]
+    ground += (255 - ground) * glow * np.float32(0.4)
+    return ground
+
+
+def _drop_shadow(ground: Pixels, cutout: Image.Image, x: int, y: int) -> None:
+    height, width = ground.shape[:2]
+    shade = Image.new("L", (width // 4, height // 4))
+    shade.paste(cutout.getchannel("A").resize((max(1, cutout.width // 4), max(1, cutout.height // 4))), (x // 4, y // 4 + 7))
+    shade = shade.filter(ImageFilter.GaussianBlur(9)).resize((width, height), Image.Resampling.BICUBIC)
+    ground *= (1 - np.asarray(shade, np.float32) * np.float32(0.3 / 255))[..., None]
+
+
+def _extend(picture: Picture) -> Pixels:
+    """A portrait photo fitted to the width and set at the bottom; above it its own top edge grows, blurred.
+
+    Nothing is cropped, the headline gets calm ground, and scrims keep white text readable above and below.
+    """
+    width, height = picture.width, picture.height
+    photo = _flat(_open(picture.path), "#FFFFFF")
+    high = min(height, round(width * photo.height / photo.width))
+    crop = photo.height if high < height else photo.width * height / width
+    body = photo.resize(
+        (width, high), Image.Resampling.LANCZOS, box=(0, photo.height - crop, photo.width, photo.height), reducing_gap=2.0
+    )
+    pixels = np.empty((height, width, 3), np.float32)
+    top = height - high
+    pixels[top:] = np.asarray(body, np.float32)
+    if top:
+        strip = body.crop((0, 0, width, max(2, high // 24))).resize((24, 2), Image.Resampling.BOX)
+        strip = strip.filter(ImageFilter.GaussianBlur(1.5)).crop((0, 0, 24, 1)).resize((24, 2))
+        grown = art.enlarge(np.asarray(strip, np.float32), width, top + high // 8)
+        pixels[:top] = grown[:top]
+        seam = high // 8
+        ramp = np.linspace(1, 0, seam, dtype=np.float32)[:, None, None] ** 1.5
+        pixels[top : top + seam] += (grown[top:] - pixels[top : top + seam]) * ramp
+    share = np.arange(height, dtype=np.float32) / height
+    upper = 0.55 * np.clip(1 - share / 0.5, 0, 1) ** 1.1
+    lower = 0.5 * np.clip((share - 0.62) / 0.38, 0, 1)
+    pixels *= (1 - np.maximum(upper, lower))[:, None, None]
+    return pixels

@@ -1,0 +1,113 @@
+"""Job -> Timeline: when every shot, cut, word and label is seen. Pure: the same job gives the same film."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.film import captions, scenes
+from pipeline.film.layout import STAGES
+from pipeline.film.render_job import RenderJob
+from pipeline.film.scenes import Extract, SceneView
+from pipeline.film.themes import THEMES
+from pipeline.film.timeline import Cut, Timeline, Voice
+
+LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
+GAP_SECONDS, SHORTEST_GAP, LONGEST_GAP = 0.3, 0.25, 0.4
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One scene on the film's clock: its sound's start in seconds, its shot in frames [first, last)."""
+
+    sound: float
+    first: int
+    last: int
+
+
+def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
+    """The timeline of a job; `extracts` are the facts of each scene's picture by place in `job.scenes`."""
+    theme, stage = THEMES[job.style], STAGES[job.aspect]
+    beats, frames = schedule(job)
+    cuts = _cuts(job, beats, theme.transition_seconds)
+    shots, labels, shapes, pages, voices = [], [], [], [], []
+    seen: dict[str, int] = {}
+    for at, (given, beat) in enumerate(zip(job.scenes, beats, strict=True)):
+        extract = extracts.get(at)
+        repeat = seen.get(extract.digest, 0) if extract else 0
+        if extract:
+            seen[extract.digest] = repeat + 1
+        opens = beat.first / job.fps
+        closes = beat.last / job.fps
+        view = SceneView(
+            job=job,
+            theme=theme,
+            stage=stage,
+            at=at,
+            scene=given.scene,
+            extract=extract,
+            repeat=repeat,
+            opens=opens + (0.1 if at == 0 else 0.06),
+            closes=closes if at + 1 == len(beats) else closes - 0.04,
+            frames=(beat.first, beat.last),
+        )
+        drawn = scenes.draw(view)
+        shots.append(drawn.shot)
+        labels += drawn.labels
+        shapes += drawn.shapes
+        band = captions.Band(
+            stage.width / 2 if not drawn.caption_x else drawn.caption_x,
+            stage.caption_y,
+            stage.caption_width,
+            stage.caption_scale,
+        )
+        pages += captions.place(given.words, theme.caption, band, captions.Span(beat.sound, opens, closes))
+        voices.append(Voice(str(given.audio_path), beat.sound, given.duration_seconds))
+    return Timeline(
+        width=job.width,
+        height=job.height,
+        fps=job.fps,
+        frames=frames,
+        style=job.style,
+        shots=tuple(shots),
+        cuts=cuts,
+        labels=tuple(labels),
+        shapes=tuple(shapes),
+        pages=tuple(pages),
+        voices=tuple(voices),
+        music=job.music_style,
+        seed=job.seed,
+    )
+
+
+def schedule(job: RenderJob) -> tuple[tuple[Beat, ...], int]:
+    """When each scene speaks and is seen, and the film's length in frames.
+
+    The gaps between scenes and the tail stretch a little towards `target_seconds`; the speech is never cut.
+    """
+    speech = sum(given.duration_seconds for given in job.scenes)
+    between = len(job.scenes) - 1
+    gap, tail = GAP_SECONDS, TAIL_SECONDS
+    if job.target_seconds is not None:
+        spare = job.target_seconds - speech - LEAD_SECONDS - tail
+        if between:
+            gap = min(max(spare / between, SHORTEST_GAP), LONGEST_GAP)
+        tail = min(max(job.target_seconds - speech - LEAD_SECONDS - gap * between, TAIL_SECONDS), LONGEST_TAIL)
+    starts, clock = [], LEAD_SECONDS
+    for given in job.scenes:
+        starts.append(clock)
+        clock += given.duration_seconds + gap
+    frames = round((clock - gap + tail) * job.fps)
+    edges = [0, *(round((start - gap / 2) * job.fps) for start in starts[1:]), frames]
+    return tuple(Beat(start, edges[at], edges[at + 1]) for at, start in enumerate(starts)), frames
+
+
+def _cuts(job: RenderJob, beats: tuple[Beat, ...], seconds: float) -> tuple[Cut, ...]:
+    # A transition never takes more than half of the shorter of its two shots, so that two cannot overlap.
+    kind = THEMES[job.style].transition
+    cuts = []
+    for before, after in zip(beats, beats[1:], strict=False):
+        room = min(before.last - before.first, after.last - after.first) // 2
+        frames = min(round(seconds * job.fps), room) // 2 * 2
+        cuts.append(Cut(after.first, frames, kind))
+    return tuple(cuts)

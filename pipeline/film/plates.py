@@ -1,0 +1,96 @@
+"""Prepares the picture of one scene in a process of its own: `python -m pipeline.film.plates JOB.json`.
+
+Prints one line of JSON: a PlateReport, or {"error": class, "message": sentence} with exit code 1. With
+`--inspect FILE [NAME]` it prints the facts of a picture instead. Users' pictures are decoded only here (and, with
+caps, at the door by `images.inspect_image`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from errors import InvalidInput, StagecrewError
+from pipeline.film.layout import STAGES
+from pipeline.film.render_job import PlateJob, PlateReport, first_fault
+from pipeline.film.scenes import PLATE_SCALE
+from pipeline.film.themes import THEMES
+
+PNG_LEVEL = 1  # plates are read once, by ourselves
+
+
+def prepare(job: PlateJob) -> PlateReport:
+    """Make the PNG of one scene: the user's picture, upright and no larger than a film needs, or art."""
+    stage = STAGES[job.aspect]
+    width, height = (round(side * PLATE_SCALE / 2) * 2 for side in (stage.width, stage.height))
+    if job.image_path is None:
+        _save(_art(job, width, height), job.output)
+        return PlateReport(output=job.output, width=width, height=height, source="art")
+    from pipeline.film.images import load_image
+
+    # No side of a film needs more than its plate's longer one times the closest crop of a card.
+    picture = load_image(job.image_path, job.image_name, longest=max(width, height))
+    source = "cutout" if picture.mode == "RGBA" else "photo"
+    _save(picture, job.output)
+    return PlateReport(output=job.output, width=picture.width, height=picture.height, source=source)
+
+
+def _art(job: PlateJob, width: int, height: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    from pipeline.film import art
+
+    seed = job.seed * 31 + job.index
+    pixels = art.dither(art.scene_art(width, height, THEMES[job.style], seed), seed)
+    return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
+
+
+def _save(picture: Any, output: Path) -> None:
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        picture.save(part, format="PNG", compress_level=PNG_LEVEL)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _inspect(arguments: list[str]) -> dict[str, Any]:
+    from pipeline.film.images import inspect_image
+
+    if not arguments:
+        raise InvalidInput("--inspect needs the name of a file")
+    return asdict(inspect_image(Path(arguments[0]), *arguments[1:2]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one order; 0 when done, 1 with the error as JSON."""
+    try:
+        if arguments[:1] == ["--inspect"]:
+            answer = _inspect(arguments[1:])
+        elif len(arguments) == 1:
+            job = PlateJob.model_validate_json(Path(arguments[0]).read_bytes())
+            answer = prepare(job).model_dump(mode="json")
+        else:
+            raise InvalidInput("usage: python -m pipeline.film.plates JOB.json | --inspect FILE [NAME]")
+    except ValidationError as error:
+        return _fail("InvalidInput", f"the plate job is wrong: {first_fault(error)}")
+    except (StagecrewError, OSError) as error:
+        return _fail(type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble", str(error))
+    print(json.dumps(answer))
+    return 0
+
+
+def _fail(kind: str, message: str) -> int:
+    print(json.dumps({"error": kind, "message": message}))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""Makes a whole film in a process of its own: `python -m pipeline.film.render JOB.json`.
+
+Prints lines of JSON: {"progress": 0..1, "step": "..."} on the way, and last {"result": {...}} or
+{"error": class, "message": sentence} with exit code 1. SIGTERM ends it within moments, with ffmpeg and without
+leaving a file behind; the process must be the only thing that works in the job's `work_dir`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
+from pipeline.film import ass
+from pipeline.film.plan import plan
+from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
+from pipeline.film.scenes import Extract
+from pipeline.film.timeline import Timeline
+
+Report = Callable[[float, str], None]
+
+PLANNED, SOUNDED, ENCODED = 0.05, 0.12, 0.97
+REPORT_SECONDS = 0.25
+
+
+def render(job: RenderJob, report: Report) -> dict[str, Any]:
+    """Make the film of a job at its `output`; returns its facts. Raises errors.* in one sentence."""
+    from pipeline.film import encode, probe, sound
+    from pipeline.film.compositor import Compositor
+
+    _folders(job)
+    report(0.0, "plan")
+    timeline = plan(job, extracts(job))
+    subtitles, mixed = job.work_dir / "film.ass", job.work_dir / "film.wav"
+    try:
+        subtitles.write_text(ass.document(timeline), encoding="utf-8")
+        report(PLANNED, "sound")
+        lufs = sound.mix(timeline, mixed)
+        report(SOUNDED, "picture")
+        compositor = Compositor(timeline)
+        encode.encode(
+            timeline,
+            subtitles=subtitles,
+            sound=mixed,
+            output=job.output,
+            frame=lambda number: memoryview(compositor.render(number)),
+            on_frame=_throttled(timeline, report),
+        )
+        report(ENCODED, "check")
+        seen = _checked(probe, job, timeline)
+    finally:
+        for leftover in (subtitles, mixed):
+            leftover.unlink(missing_ok=True)
+    report(1.0, "done")
+    return {
+        "output": str(job.output),
+        "size": job.output.stat().st_size,
+        "width": timeline.width,
+        "height": timeline.height,
+        "fps": timeline.fps,
+        "frames": timeline.frames,
+        "seconds": round(timeline.seconds, 4),
+        "audio_seconds": round(seen.audio_seconds, 4),
+        "lufs": round(lufs, 2),
+        "captions": [
+            {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text}
+            for page in timeline.pages
+            for word in page.words
+        ],
+    }
+
+
+def _checked(probe: Any, job: RenderJob, timeline: Timeline) -> Any:
+    try:
+        return probe.check(
+            job.output, width=timeline.width, height=timeline.height, fps=timeline.fps, frames=timeline.frames
+        )
+    except BaseException:
+        job.output.unlink(missing_ok=True)
+        raise
+
+
+def _folders(job: RenderJob) -> None:
+    try:
+        job.work_dir.mkdir(parents=True, exist_ok=True)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostTrouble(f"{error.filename} cannot be made: {error.strerror}") from error
+
+
+def extracts(job: RenderJob) -> dict[int, Extract]:
+    """The facts of each scene's picture, by place in the job."""
+    return {at: _extract(given) for at, given in enumerate(job.scenes) if given.plate_path is not None}
+
+
+def _extract(given: SceneInput) -> Extract:
+    from PIL import Image
+
+    assert given.plate_path is not None
+    try:
+        with Image.open(given.plate_path, formats=("PNG", "JPEG")) as picture:
+            width, height = picture.size
+        with given.plate_path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"the plate of scene {given.scene.index} cannot be read: {error}") from error
+    return Extract(str(given.plate_path), width, height, given.plate_source, digest)
+
+
+def _throttled(timeline: Timeline, report: Report) -> Callable[[int], None]:
+    told = 0.0
+
+    def on_frame(number: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= REPORT_SECONDS or number == timeline.frames:
+            told = now
+            report(SOUNDED + (ENCODED - SOUNDED) * number / timeline.frames, "picture")
+
+    return on_frame
+
+
+def _say(record: dict[str, Any]) -> None:
+    print(json.dumps(record, ensure_ascii=False), flush=True)
+
+
+def _stop(_number: int, _frame: object) -> None:
+    # Raised where Python is just now: every `finally` on the way removes its files and ends its child.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Interrupted("shutdown")
+
+
+def main(arguments: list[str]) -> int:
+    """Render one job; 0 when done, 1 with the error as JSON, 143 when stopped."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        if len(arguments) != 1:
+            raise InvalidInput("usage: python -m pipeline.film.render JOB.json")
+        job = read_render_job(Path(arguments[0]))
+        result = render(job, lambda share, step: _say({"progress": round(share, 4), "step": step}))
+    except Interrupted as stop:
+        _say({"error": "Interrupted", "message": stop.reason})
+        return 143
+    except StagecrewError as error:
+        _say({"error": type(error).__name__, "message": str(error)})
+        return 1
+    except OSError as error:
+        _say({"error": "HostTrouble", "message": f"{error.filename or 'the film'}: {error.strerror or error}"})
+        return 1
+    _say({"result": result})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""What a film is made of before it is a film: scenes, their words in time, their pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from artifacts import Artifact
+
+Style = Literal["minimal", "bold", "elegant", "playful"]
+Aspect = Literal["9:16", "1:1", "16:9"]
+SceneKind = Literal["hero", "benefit", "features", "price", "cta"]
+
+
+class Frozen(BaseModel):
+    """A value: compared by content, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scene(Frozen):
+    """One scene of the script: what is said and what is shown."""
+
+    index: int = Field(ge=0)
+    kind: SceneKind
+    narration: str = Field(min_length=1)
+    headline: str
+    kicker: str = ""
+    lines: tuple[str, ...] = ()
+    image: int | None = Field(None, ge=0, description="which of the payload's images this scene shows")
+
+
+class Script(Frozen):
+    """The whole script, scene by scene, fitted to the wanted duration."""
+
+    style: Style
+    language: str
+    scenes: tuple[Scene, ...] = Field(min_length=1)
+    provider: str = "local"
+
+
+class Word(Frozen):
+    """One word of the narration as it is shown; seconds from the start of its scene's sound."""
+
+    text: str
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+
+
+class SpokenScene(Frozen):
+    """The sound of one scene (mono WAV) with the time of every word; duration in seconds."""
+
+    index: int = Field(ge=0)
+    audio: Artifact
+    duration_seconds: float = Field(gt=0)
+    words: tuple[Word, ...]
+    provider: str
+
+
+class ScenePlate(Frozen):
+    """The prepared picture of one scene; `art` when it was generated, `photo` when it comes from the user."""
+
+    index: int = Field(ge=0)
+    picture: Artifact
+    source: Literal["photo", "cutout", "art"]

@@ -1,0 +1,124 @@
+"""Every provider by capability and name; a new one is one more entry of PROVIDERS.
+
+A provider's module is imported when it is first wanted, so an idle worker pays for none of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+from errors import HostTrouble, InvalidInput, Unsupported
+
+if TYPE_CHECKING:
+    from pipeline.providers.base import Capability, Provider, Speaker, Writer
+    from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a provider lives, and for a hosted one the setting (a field of Settings) that holds its key."""
+
+    module: str
+    class_name: str
+    key: str | None = None
+
+
+# The order inside a capability is the order in which `auto` tries them.
+PROVIDERS: dict[tuple[str, str], Entry] = {
+    ("write", "local"): Entry("pipeline.providers.local_writer", "LocalWriter"),
+    ("speak", "piper"): Entry("pipeline.providers.piper", "PiperSpeaker"),
+    ("speak", "espeak"): Entry("pipeline.providers.espeak", "EspeakSpeaker"),
+    ("film", "local"): Entry("pipeline.providers.local_film", "LocalFilm"),
+}
+SETTING = {"write": "SCRIPT_PROVIDER", "speak": "VOICE_PROVIDER", "film": "VIDEO_PROVIDER"}
+
+_lock = threading.Lock()
+_living: dict[tuple[str, str], Provider] = {}
+
+
+def names(capability: Capability) -> list[str]:
+    """The names registered for a capability, in the order `auto` tries them."""
+    return [name for kind, name in PROVIDERS if kind == capability]
+
+
+def resolve(capability: Capability, wanted: str, settings: Settings, *, language: str = "en") -> str:
+    """The name of the provider to use for `wanted`: a name, `auto`, or `local` (auto without the hosted ones).
+
+    `auto` takes a hosted provider whose key is set, else the first local one that works here and, for speech,
+    reads `language`. Errors: InvalidInput for an unknown name, or a hosted one without its key; Unsupported when
+    nothing reads the language; HostTrouble when no local engine works on this host.
+    """
+    wanted = wanted.strip().lower() or "auto"
+    if wanted in names(capability):
+        _require_key(capability, wanted, settings)
+        return wanted
+    if wanted == "auto":
+        for name in names(capability):
+            key = PROVIDERS[capability, name].key
+            if key is not None and getattr(settings, key, None):
+                return name
+    elif wanted != "local":
+        raise InvalidInput(_unknown(capability, wanted))
+    return _first_local(capability, language)
+
+
+@overload
+def get(capability: Literal["write"], name: str) -> Writer: ...
+@overload
+def get(capability: Literal["speak"], name: str) -> Speaker: ...
+@overload
+def get(capability: Literal["film"], name: str) -> Provider: ...
+def get(capability: Capability, name: str) -> Provider:
+    """The provider of this name; one instance lives as long as the process. InvalidInput for an unknown name."""
+    with _lock:
+        if (capability, name) not in _living:
+            entry = PROVIDERS.get((capability, name))
+            if entry is None:
+                raise InvalidInput(_unknown(capability, name))
+            kind: Any = getattr(import_module(entry.module), entry.class_name)
+            _living[capability, name] = cast("Provider", kind())
+        return _living[capability, name]
+
+
+def close_all() -> None:
+    """Close every provider of this process; for its end. A later `get` makes new ones."""
+    with _lock:
+        providers = list(_living.values())
+        _living.clear()
+    for provider in providers:
+        provider.close()
+
+
+def _require_key(capability: Capability, name: str, settings: Settings) -> None:
+    key = PROVIDERS[capability, name].key
+    if key is not None and not getattr(settings, key, None):
+        raise InvalidInput(f"{SETTING[capability]}={name} needs {key.upper()}, which is not set")
+
+
+def _first_local(capability: Capability, language: str) -> str:
+    reasons, working = [], []
+    for name in names(capability):
+        if PROVIDERS[capability, name].key is not None:
+            continue
+        provider = get(capability, name)
+        reason = provider.available()
+        if reason is not None:
+            reasons.append(f"{name}: {reason}")
+        elif capability != "speak" or cast("Speaker", provider).speaks(language):
+            return name
+        else:
+            working.append(name)
+    if working and not reasons:
+        raise Unsupported(f"language {language!r}: none of {', '.join(working)} reads it")
+    raise HostTrouble(f"no local provider can {capability} here: {' '.join(reasons)}", retry_after=60)
+
+
+def _unknown(capability: Capability, wanted: str) -> str:
+    known = [*names(capability), "auto", "local"]
+    close = get_close_matches(wanted, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(dict.fromkeys(known))}"
+    return f"{SETTING[capability]}={wanted!r} is not a provider; {hint}"
