@@ -88,6 +88,24 @@ class LocalStore:
         except OSError:
             return False
 
+    def identity(self) -> str:
+        """The id of this store, made with it: a database refuses another folder than the one its artifacts are in."""
+        path = self.root / ".store-id"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                fresh = self.root / f".{secrets.token_hex(6)}.part"
+                fresh.write_text(secrets.token_hex(16))
+                try:
+                    path.hardlink_to(fresh)  # the first of several processes wins; the others read its id
+                except FileExistsError:
+                    pass
+                finally:
+                    fresh.unlink(missing_ok=True)
+            return path.read_text().strip()
+        except OSError as error:
+            raise HostTrouble(f"the artifact store {self.root} cannot be used: {error.strerror or error}") from error
+
     def free_mb(self) -> float:
         """Free space on the store's disk, in MiB."""
         self.root.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ from daemon.housekeeping import Health, Housekeeping
 from daemon.notify import notify
 from daemon.settle import Desk
 from database.engine import get_database
-from database.jobs import open_elsewhere, open_in_queues
+from database.jobs import bind_store, open_elsewhere, open_in_queues
 from errors import HostTrouble, Permanent
 from log import configure_logging
 from pipeline.providers import registry
@@ -47,6 +47,7 @@ EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 
 TICK_SECONDS = 0.2
 DRAIN_LOOK_SECONDS = 0.5
 DRAIN_WITHIN_SECONDS = 60.0
+FINISH_FIRST = frozenset({"drained", "max_jobs"})
 IGNORED_SECONDS = 30.0
 FORCE_BEFORE_SECONDS = 5.0
 log = structlog.get_logger()
@@ -82,6 +83,7 @@ class Worker:
         self.exit_code = EXIT_OK
         self.running = False
         self.started_jobs = 0
+        self._reserved = 0
         self._signals = 0
         self._stop_at = float("inf")
         self._forced = False
@@ -103,7 +105,7 @@ class Worker:
             record=self.record,
             lost=self.house.take_lost,
         )
-        self.fetcher = Fetcher(self.client.queue, self.crew, self.health, self.may_claim, self.house.hurry)
+        self.fetcher = Fetcher(self.client.queue, self.crew, self.health, self, self.house.hurry)
 
     # --- the life of the process
 
@@ -128,15 +130,15 @@ class Worker:
     def stop(self, reason: str = "stop") -> None:
         """Take nothing more, hand every job back, end."""
         if self.stopping is None:
-            self.stopping = reason
             self._stop_at = clock()
+            self.stopping = reason
 
     def _open(self) -> None:
         structlog.contextvars.bind_contextvars(worker_id=self.worker_id)
         for found, meant in near_misses().items():
             log.warning("setting_unknown", found=found, did_you_mean=meant)
         stages()
-        _ = self.client.database
+        bind_store(self.client.database, self.store.identity())
         self.client.get_client().ping()
         self.house.probe_now()
         self.beat.beat_once()
@@ -155,7 +157,8 @@ class Worker:
         self._watch_threads()
 
     def _is_over(self) -> bool:
-        return self.stopping is not None and self.crew.is_idle()
+        # The fetcher first: a grant on its way to a slot would be forgotten until its lease ran out.
+        return self.stopping is not None and self.fetcher.ended.is_set() and self.crew.is_idle()
 
     def _close(self) -> None:
         self.running = False
@@ -175,12 +178,10 @@ class Worker:
         """Ask every job to stop at its next safe point; force those that do not, near the deadline or when told twice."""
         self.fetcher.stop()
         left = self._stop_at + self.settings.shutdown_seconds - clock()
-        finish_first = self.stopping in {"max_jobs", "drained"}
-        for running in self.crew.running():
-            if not finish_first or self._signals:
-                running.stop.request("shutdown")
-        if finish_first and not self._signals:
+        if not self.hands_back:
             return
+        for running in self.crew.running():
+            running.stop.request("shutdown")
         notify(f"EXTEND_TIMEOUT_USEC={int(max(1.0, left + 5) * 1e6)}")
         if not self._forced and (self._signals > 1 or left < FORCE_BEFORE_SECONDS):
             self._forced = True
@@ -215,15 +216,27 @@ class Worker:
     # --- what the threads ask
 
     def may_claim(self) -> bool:
-        """Whether a slot may take another job now; counts it when it may."""
-        if self.stopping is not None or self.health.trouble is not None:
-            return False
-        return not self.max_jobs or self.started_jobs < self.max_jobs
+        """Whether this worker takes jobs now."""
+        return self.stopping is None and self.health.trouble is None
 
-    def count_start(self) -> None:
-        """A job begins."""
+    def reserve(self) -> bool:
+        """Ask for the right to claim one job; answered by `claimed`. No when it takes none, or --max-jobs is reached."""
         with self._state_lock:
-            self.started_jobs += 1
+            if not self.may_claim() or (self.max_jobs and self.started_jobs + self._reserved >= self.max_jobs):
+                return False
+            self._reserved += 1
+            return True
+
+    def claimed(self, *, granted: bool) -> None:
+        """What the claim of a reserved right came to."""
+        with self._state_lock:
+            self._reserved -= 1
+            self.started_jobs += granted
+
+    @property
+    def hands_back(self) -> bool:
+        """Whether it is stopping and its jobs must leave; drained or at --max-jobs it finishes what it has."""
+        return self.stopping is not None and (self.stopping not in FINISH_FIRST or self._signals > 0)
 
     def slot_of(self, running: Running) -> Slot | None:
         """The slot a job runs in; None when it has left."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -21,6 +22,14 @@ SHORTEST_BLOCK_SECONDS = 0.01
 REST_SECONDS = 0.5
 
 
+class Rights(Protocol):
+    """Who says whether, and how many, jobs may be claimed: the worker."""
+
+    def may_claim(self) -> bool: ...
+    def reserve(self) -> bool: ...
+    def claimed(self, *, granted: bool) -> None: ...
+
+
 @dataclass
 class Fetcher:
     """BLPOP is a doorbell: it wakes, and does not decide; the claim takes the best ready job."""
@@ -28,7 +37,7 @@ class Fetcher:
     queue: Queue
     crew: Crew
     health: Health
-    may_claim: Callable[[], bool]
+    rights: Rights
     foreign: Callable[[], None]
     ticked: float = 0.0
     paused: frozenset[str] = frozenset()
@@ -36,9 +45,16 @@ class Fetcher:
     _client_id: int | None = None
     _blocking: bool = False
     _stopped: bool = field(default=False)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """The thread's loop."""
+        try:
+            self._loop()
+        finally:
+            self.ended.set()
+
+    def _loop(self) -> None:
         popped: tuple[str, str] = ("", "")
         while not self._stopped:
             self.ticked = clock()
@@ -70,7 +86,7 @@ class Fetcher:
             pass
 
     def _claims_now(self) -> bool:
-        if self.health.trouble is None and self.may_claim():
+        if self.rights.may_claim():
             return True
         with self.crew.free:
             self.crew.free.wait(REST_SECONDS)
@@ -81,10 +97,14 @@ class Fetcher:
         wait, paused = BLOCK_SECONDS, set[str]()
         empty: set[Lane] = set()
         for state in self.crew.free_slots():
-            if self._stopped or state.lane in empty:
+            if self._stopped or state.lane in empty or not self.rights.reserve():
                 continue
             mine = popped if popped[0] in state.slot.queues else ("", "")
-            claim = self.queue.claim(state.slot, nonce=self.crew.nonce(), popped=mine)
+            claim: Claim | None = None
+            try:
+                claim = self.queue.claim(state.slot, nonce=self.crew.nonce(), popped=mine)
+            finally:
+                self.rights.claimed(granted=isinstance(claim, Grant))
             if mine[0]:
                 popped = ("", "")
             again = self._take(state, claim)

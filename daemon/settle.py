@@ -41,8 +41,6 @@ class Desk:
         stop.lease_until = clock() + lease_margin(settings.lease_seconds)
         running = Running(grant, stop, since=clock())
         state.running = running
-        if self._worker.stopping is not None:
-            stop.request("shutdown")
         with structlog.contextvars.bound_contextvars(worker_id=self._worker.worker_id, job_id=grant.job_id):
             ended = self._work(running)
             if running.given_up:
@@ -86,6 +84,8 @@ class Desk:
     def _work(self, running: Running) -> Ended:
         """Begin and run; SQL is settled when this returns."""
         holder = self._holder(running.grant)
+        if self._worker.hands_back:
+            return Ended("requeue", message="shutdown")
         try:
             begun = self.writes.begin(holder, expired=running.grant.expired)
         except DatabaseUnavailable as error:
@@ -94,7 +94,6 @@ class Desk:
         if isinstance(begun, NotBegun):
             return self._not_begun(begun)
         running.record = job = begun.job
-        self._worker.count_start()
         with structlog.contextvars.bound_contextvars(pipeline=job.pipeline, attempt=job.attempt):
             log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
             outcome = self._run(job, holder, running)
@@ -126,17 +125,20 @@ class Desk:
         """Tell Redis, until it hears; then the slot is empty or has its next job."""
         worker = self._worker
         while True:
-            nonce = worker.crew.nonce() if worker.may_claim() else ""
+            nonce = worker.crew.nonce() if worker.reserve() else ""
+            claim: Claim | None = None
             try:
                 claim = tell_redis(worker.client.queue, state.slot, running.grant, ended, nonce=nonce)
             except QueueUnavailable as error:
                 worker.health.report(str(error), TELL_AGAIN_SECONDS)
                 log.warning("settle_deferred", error=str(error))
-                if worker.stopping is not None and worker.settings.shutdown_seconds < clock() - running.since:
-                    claim = None  # the lease runs out and the next begin sees what SQL says
-                else:
+                if not worker.hands_back:
                     time.sleep(TELL_AGAIN_SECONDS)
                     continue
+                # Nobody waits for Redis at the end: the lease runs out, and the next begin sees what SQL says.
+            finally:
+                if nonce:
+                    worker.claimed(granted=isinstance(claim, Grant))
             state.running = None
             return self._granted(claim)
 

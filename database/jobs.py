@@ -12,8 +12,8 @@ from artifacts import Artifact
 from database.engine import Database, now_ms
 from database.fenced import keep_artifact, write_event
 from database.statements import dialect_insert
-from database.tables import ArtifactUse, Charge, Control, Event, Job, Stage
-from errors import InvalidInput, UnknownJob
+from database.tables import ArtifactUse, Charge, Control, Event, Job, Meta, Stage
+from errors import InvalidInput, Permanent, UnknownJob
 from states import DEAD, ENDED, OPEN, JobStatus
 
 PAGE = 500
@@ -304,6 +304,16 @@ def pauses(database: Database) -> dict[str, str]:
     with database.read() as connection:
         rows = connection.execute(select(Control.name, Control.reason).where(Control.kind == "pause"))
         return {row.name: row.reason for row in rows}
+
+
+def bind_store(database: Database, identity: str) -> None:
+    """Tie the database to its artifact store; Permanent when it belongs to another one."""
+    with database.write() as connection:
+        first = dialect_insert(database)(Meta).values(name="store_id", value=identity)
+        connection.execute(first.on_conflict_do_nothing(index_elements=["name"]))
+        known = connection.execute(select(Meta.value).where(Meta.name == "store_id")).scalar_one()
+    if known != identity:
+        raise Permanent("ARTIFACT_STORE is not the store that this database knows: its files would all be missing")
 
 
 def artifact_known(database: Database, tenant: str, sha256: str) -> bool:

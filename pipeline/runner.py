@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 import traceback
@@ -33,6 +34,11 @@ from settings import Settings, get_settings
 
 NO_SUCH_VERSION_SECONDS = 30.0
 COMMIT_PAUSE_SECONDS = 0.5
+HOST_TROUBLE_SECONDS = 5.0
+# The disk, the memory and the file table are the host's, not the job's.
+HOST_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+)
 log = structlog.get_logger()
 
 
@@ -208,6 +214,8 @@ class _Steps:
                 for number, (item, value) in enumerate(items):
                     if self.run.known.has(step.name, item):
                         continue
+                    if self.outcomes:
+                        return None  # another branch has ended the run: what is done is kept, nothing new begins
                     is_last = number == len(items) - 1
                     outcome = self._try_item(step, stage, item, value, (number, len(items)), is_last=is_last)
                     if outcome is not None:
@@ -248,6 +256,11 @@ class _Steps:
         except HostTrouble as error:
             log.warning("host_trouble", error=str(error))
             return HandBack(str(error), error.retry_after, host_trouble=True)
+        except (OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno not in HOST_ERRNOS:
+                return self._failed(step, item, attempt, error)
+            reason = f"stage {step.name}: {getattr(error, 'strerror', None) or 'out of memory'}"
+            return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
         except Exception as error:  # noqa: BLE001 - the one place where a stage's fault becomes a value
             if self.run.stop.fenced:
                 return Lost()
@@ -347,7 +360,11 @@ class _Steps:
         """Commit a checkpoint; the very last one waits for the terminal commit."""
         known = self.run.known
         with self.lock:
-            if is_last and all(known.is_done(one) for one in self.run.steps if one.name != step.name):
+            if (
+                is_last
+                and not self.outcomes
+                and all(known.is_done(one) for one in self.run.steps if one.name != step.name)
+            ):
                 self.last = made
                 known.put(step.name, made.item, result)
                 return
