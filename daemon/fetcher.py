@@ -25,9 +25,14 @@ REST_SECONDS = 0.5
 class Rights(Protocol):
     """Who says whether, and how many, jobs may be claimed: the worker."""
 
-    def may_claim(self) -> bool: ...
-    def reserve(self) -> bool: ...
-    def claimed(self, *, granted: bool) -> None: ...
+    def may_claim(self) -> bool:
+        """Whether jobs are taken now."""
+
+    def reserve(self) -> bool:
+        """The right to claim one job."""
+
+    def claimed(self, *, granted: bool) -> None:
+        """What came of it."""
 
 
 @dataclass

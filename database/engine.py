@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import orjson
@@ -78,17 +80,22 @@ class Database:
         SQLite: BEGIN IMMEDIATE under one lock of the process, so that threads queue here and never
         meet "database is locked" (four processes writing flat out saw it without the lock).
         """
-        if not self.is_sqlite:
-            with _database_errors(), self.engine.begin() as connection:
-                yield connection
-            return
-        with _database_errors(), self._write_lock, self.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with (
+            _database_errors(),
+            self._write_lock if self.is_sqlite else nullcontext(),
+            self.engine.connect() as connection,
+        ):
+            driver: Any = connection.connection.driver_connection
+            if self.is_sqlite:
+                driver.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
+                driver.rollback()
                 connection.rollback()
                 raise
+            # What ran on the driver itself is unknown to SQLAlchemy; both ends are told.
+            driver.commit()
             connection.commit()
 
     @contextmanager
@@ -145,6 +152,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",  # a checkpoint that was answered must survive a power cut
         "foreign_keys=ON",
         "cache_size=-16000",
+        "wal_autocheckpoint=4000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -154,12 +162,25 @@ def _database_errors() -> Iterator[None]:
     """Turn trouble of the database itself into DatabaseUnavailable; faults of a statement stay what they are."""
     try:
         yield
+    except _driver_trouble() as error:
+        raise DatabaseUnavailable(f"database: {str(error).strip().splitlines()[0]}") from error
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(f"database: {_first_line(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"database: {_first_line(error)}") from error
         raise
+
+
+@cache
+def _driver_trouble() -> tuple[type[Exception], ...]:
+    """What the drivers raise when the hot path calls them directly."""
+    found: list[type[Exception]] = [sqlite3.OperationalError]
+    if not database_url().startswith("sqlite"):
+        import psycopg
+
+        found += [psycopg.OperationalError, psycopg.InterfaceError]
+    return tuple(found)
 
 
 def _first_line(error: DBAPIError) -> str:

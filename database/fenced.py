@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import Connection, select
 
 from artifacts import Artifact
 from database import statements
 from database.engine import Database, now_ms
+from database.prepared import Prepared
 from database.tables import ArtifactUse, Job, StoredArtifact
 from errors import Fenced
 from states import ENDED, JobStatus, StageStatus
@@ -109,13 +111,13 @@ class FencedWrites:
     def begin(self, holder: Holder, *, expired: int) -> Begun | NotBegun:
         """Install the fence and take the job, or say why not. `expired` is the token whose lease ran out (0: none)."""
         with self.database.write() as connection:
-            row = connection.execute(
-                statements.BEGIN,
+            row = statements.BEGIN.run(
+                connection,
                 {"b_id": holder.job_id, "b_token": holder.token, "b_owner": holder.owner, "b_expired": expired},
-            ).one_or_none()
+            ).fetchone()
             if row is None:
                 return self._why_not(connection, holder)
-            job = JobRecord(holder.job_id, *row)
+            job = _record(holder.job_id, row)
             # Counted here and decided here, since Redis may be rewound and forget.
             if self.quarantine_crashes and job.crashes >= self.quarantine_crashes:
                 self._quarantine(connection, holder, job)
@@ -270,11 +272,11 @@ class FencedWrites:
     def still_mine(self, holder: Holder) -> bool:
         """Whether SQL says that this holder owns the job (asked when Redis lost the lease)."""
         with self.database.read() as connection:
-            row = connection.execute(statements.LOOK, {"b_id": holder.job_id}).one_or_none()
+            row = _look(connection, holder.job_id)
         return row is not None and row.fence == holder.token and bool(row.in_flight)
 
     def _why_not(self, connection: Connection, holder: Holder) -> Begun | NotBegun:
-        row = connection.execute(statements.LOOK, {"b_id": holder.job_id}).one_or_none()
+        row = _look(connection, holder.job_id)
         if row is None:
             return NotBegun("gone")
         if row.status in ENDED:
@@ -284,7 +286,7 @@ class FencedWrites:
         if row.fence >= holder.token:
             return NotBegun("stale", row.status, floor=row.fence)
         if row.cancel_requested:
-            connection.execute(statements.CANCELLED, {"b_id": holder.job_id, "b_token": holder.token})
+            statements.CANCELLED.run(connection, {"b_id": holder.job_id, "b_token": holder.token})
             self._event(connection, holder, "cancelled", JobStatus.CANCELLED)
             return NotBegun("cancelled", JobStatus.CANCELLED)
         return NotBegun("not_due", row.status, wait_ms=max(1, row.wait_ms or 1))
@@ -297,16 +299,16 @@ class FencedWrites:
         self,
         connection: Connection,
         holder: Holder,
-        statement: Any,
+        statement: Prepared,
         values: dict[str, Any],
         *,
         wanted: str | None = None,
     ) -> None:
         """Run a fenced UPDATE; 0 rows is fine only when this very write was done before (its reply was lost)."""
         parameters = values | {"b_id": holder.job_id, "b_token": holder.token}
-        if connection.execute(statement, parameters).rowcount:
+        if statement.run(connection, parameters).rowcount:
             return
-        row = connection.execute(statements.LOOK, {"b_id": holder.job_id}).one_or_none()
+        row = _look(connection, holder.job_id)
         mine = row is not None and row.fence == holder.token and row.owner == holder.owner
         if mine and wanted is not None and row is not None and row.status == wanted:
             return
@@ -333,8 +335,8 @@ class FencedWrites:
             done.commit(connection)
         for artifact in done.artifacts:
             keep_artifact(self.database, connection, artifact, tenant=job.tenant, job_id=job.id)
-        connection.execute(
-            statements.stage_upsert(is_sqlite=self._is_sqlite),
+        statements.stage_upsert(is_sqlite=self._is_sqlite).run(
+            connection,
             {
                 "s_job": job.id,
                 "s_stage": done.stage,
@@ -360,8 +362,8 @@ class FencedWrites:
     def _write_failure(self, connection: Connection, holder: Holder, job: JobRecord, failure: Failure) -> None:
         if not failure.stage:
             return
-        connection.execute(
-            statements.stage_upsert(is_sqlite=self._is_sqlite),
+        statements.stage_upsert(is_sqlite=self._is_sqlite).run(
+            connection,
             {
                 "s_job": job.id,
                 "s_stage": failure.stage,
@@ -396,6 +398,29 @@ class FencedWrites:
         write_event(connection, holder.job_id, kind, status=status, stage=stage, worker_id=holder.owner, data=data)
 
 
+class _Look(NamedTuple):
+    status: str
+    fence: int
+    owner: str | None
+    in_flight: bool
+    cancel_requested: bool
+    wait_ms: int | None
+
+
+def _look(connection: Connection, job_id: str) -> _Look | None:
+    row = statements.LOOK.run(connection, {"b_id": job_id}).fetchone()
+    return _Look(*row) if row else None
+
+
+def _record(job_id: str, row: Any) -> JobRecord:
+    """The columns that BEGIN returns; SQLite's driver leaves JSON as text."""
+    values = list(row)
+    for place in (3, 4, 5):  # payload, options, providers
+        if isinstance(values[place], str):
+            values[place] = orjson.loads(values[place])
+    return JobRecord(job_id, *values)
+
+
 def write_event(
     connection: Connection,
     job_id: str,
@@ -407,8 +432,8 @@ def write_event(
     data: dict[str, Any] | None = None,
 ) -> None:
     """One row of `events`, in the commit of the change it tells of."""
-    connection.execute(
-        statements.EVENT,
+    statements.EVENT.run(
+        connection,
         {"e_job": job_id, "e_kind": kind, "e_status": status, "e_stage": stage, "e_worker": worker_id, "e_data": data},
     )
 

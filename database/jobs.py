@@ -14,7 +14,7 @@ from database.fenced import keep_artifact, write_event
 from database.statements import dialect_insert
 from database.tables import ArtifactUse, Charge, Control, Event, Job, Meta, Stage
 from errors import InvalidInput, Permanent, UnknownJob
-from states import DEAD, ENDED, OPEN, JobStatus
+from states import DEAD, ENDED, JobStatus
 
 PAGE = 500
 
@@ -182,8 +182,12 @@ def list_jobs(
 
 
 def count_jobs(database: Database) -> list[dict[str, Any]]:
-    """How many jobs stand in each queue by status."""
-    query = select(Job.queue, Job.status, func.count().label("jobs")).group_by(Job.queue, Job.status)
+    """How many open jobs stand in each queue by status."""
+    query = (
+        select(Job.queue, Job.status, func.count().label("jobs"))
+        .where(Job.finished_ms.is_(None))
+        .group_by(Job.queue, Job.status)
+    )
     with database.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -199,7 +203,7 @@ def request_cancel(database: Database, job_id: str) -> str:
         connection.execute(update(Job).where(Job.id == job_id).values(cancel_requested=True, updated_ms=now_ms()))
         done = connection.execute(
             update(Job)
-            .where(Job.id == job_id, Job.status.in_(sorted(OPEN)), Job.in_flight.is_(False))
+            .where(Job.id == job_id, Job.finished_ms.is_(None), Job.in_flight.is_(False))
             .values(status=JobStatus.CANCELLED, finished_ms=now_ms(), updated_ms=now_ms())
         ).rowcount
         status = JobStatus.CANCELLED if done else JobStatus.PROCESSING
@@ -244,7 +248,7 @@ def open_job(database: Database, job_id: str) -> OpenJob | None:
     """What Redis must know of this job now; None when it is not open."""
     with database.read() as connection:
         row = connection.execute(
-            select(*_OPEN_COLUMNS).where(Job.id == job_id, Job.status.in_(sorted(OPEN)))
+            select(*_OPEN_COLUMNS).where(Job.id == job_id, Job.finished_ms.is_(None))
         ).one_or_none()
     return _open_job(row) if row else None
 
@@ -253,7 +257,7 @@ def known_open_jobs(database: Database, *, untouched_seconds: float, after: str 
     """A page of open rows that nobody wrote to, nor reconciled, for a while; ordered by id, from `after` on."""
     horizon = now_ms() - int(untouched_seconds * 1000)
     again = now_ms() - 600_000  # a row that was looked at and is fine is left alone for ten minutes
-    query = select(*_OPEN_COLUMNS).where(Job.status.in_(sorted(OPEN)), Job.id > after).order_by(Job.id).limit(PAGE)
+    query = select(*_OPEN_COLUMNS).where(Job.finished_ms.is_(None), Job.id > after).order_by(Job.id).limit(PAGE)
     if untouched_seconds > 0:
         query = query.where(Job.updated_ms < horizon, or_(Job.reconciled_ms.is_(None), Job.reconciled_ms < again))
     with database.read() as connection:
@@ -273,7 +277,7 @@ def open_in_queues(database: Database, queues: Sequence[str], *, within_seconds:
     paused = select(Control.name).where(Control.kind == "pause")
     query = select(func.count()).where(
         Job.queue.in_(list(queues)),
-        Job.status.in_(sorted(OPEN)),
+        Job.finished_ms.is_(None),
         Job.queue.not_in(paused),
         Job.in_flight.is_(False),
         or_(Job.not_before_ms.is_(None), Job.not_before_ms <= now_ms() + int(within_seconds * 1000)),
@@ -284,7 +288,7 @@ def open_in_queues(database: Database, queues: Sequence[str], *, within_seconds:
 
 def open_elsewhere(database: Database, queues: Sequence[str]) -> list[str]:
     """Jobs of these queues that some worker has begun and not settled."""
-    query = select(Job.id).where(Job.queue.in_(list(queues)), Job.status.in_(sorted(OPEN)), Job.in_flight).limit(PAGE)
+    query = select(Job.id).where(Job.queue.in_(list(queues)), Job.finished_ms.is_(None), Job.in_flight).limit(PAGE)
     with database.read() as connection:
         return list(connection.execute(query).scalars())
 

@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from database.engine import Database, get_database
 from errors import DatabaseUnavailable, HostTrouble
-from settings import ROOT, get_settings
+from settings import ROOT, child_environment
 
 HEAD = "0001"
 ADVISORY_LOCK = 0x57A6EC4E
@@ -27,19 +28,19 @@ MIGRATE_SECONDS = 300
 def init_db(database: Database | None = None) -> None:
     """Create or upgrade the schema of `DATABASE_URL`; safe when many processes call it at once."""
     database = database or get_database()
-    if _is_current(_version(database)):
+    if _is_current(database, _version(database)):
         return
     with _migration_lock(database):
-        if not _is_current(_version(database)):
-            _run_alembic()
+        if not _is_current(database, _version(database)):
+            _run_alembic(database)
 
 
-def _is_current(version: str | None) -> bool:
+def _is_current(database: Database, version: str | None) -> bool:
     if version is None or version < HEAD:
         return False
     if version > HEAD:
         # A newer program has expanded the schema; expansions are safe for us until its floor passes us.
-        floor = _floor(get_database())
+        floor = _floor(database)
         if floor > HEAD:
             raise HostTrouble(
                 f"the database is at schema {version} and serves programs from {floor} on; this one knows {HEAD}: upgrade it"
@@ -72,9 +73,8 @@ def _migration_lock(database: Database) -> Iterator[None]:
         with database.engine.connect() as connection, _advisory_lock(connection):
             yield
         return
-    folder = get_settings().state_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "migrate.lock").open("w") as handle:
+    # Beside the file: processes with different STATE_DIRs may share one database.
+    with Path(database.engine.url.database or "").with_name("migrate.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -88,11 +88,12 @@ def _advisory_lock(connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
 
 
-def _run_alembic() -> None:
-    """Run the migrations in a child; it must see the database's URL, so it keeps our whole environment."""
-    done = subprocess.run(  # not process.py: that starts children without the secrets, this one needs DATABASE_URL
+def _run_alembic(database: Database) -> None:
+    """Run the migrations in a child, on this database: it need not be the one that the settings name."""
+    done = subprocess.run(  # not process.py: that starts children without the secrets, this one needs a URL
         [sys.executable, "-m", "database.migrate"],
         cwd=ROOT,
+        env=child_environment(DATABASE_URL=database.url),
         capture_output=True,
         text=True,
         timeout=MIGRATE_SECONDS,

@@ -9,8 +9,9 @@ from sqlalchemy import and_, bindparam, case, func, insert, not_, or_, select, u
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database.engine import Database, now_ms
+from database.prepared import Prepared
 from database.tables import Event, Job, Stage
-from states import OPEN, JobStatus
+from states import JobStatus
 
 
 def _fenced_update() -> Any:
@@ -27,12 +28,12 @@ def _fenced_update() -> Any:
     )
 
 
-BEGIN = (
+_BEGIN = (
     update(Job)
     .where(
         Job.id == bindparam("b_id"),
         Job.fence < bindparam("b_token"),
-        Job.status.in_(sorted(OPEN)),
+        Job.finished_ms.is_(None),  # open: a constant, so that the statement compiles once
         not_(Job.cancel_requested),
         or_(Job.not_before_ms.is_(None), Job.not_before_ms <= now_ms()),
     )
@@ -62,7 +63,7 @@ BEGIN = (
         Job.progress,
     )
 )
-LOOK = select(
+_LOOK = select(
     Job.status,
     Job.fence,
     Job.owner,
@@ -70,9 +71,9 @@ LOOK = select(
     Job.cancel_requested,
     (Job.not_before_ms - now_ms()).label("wait_ms"),
 ).where(Job.id == bindparam("b_id"))
-CANCELLED = (
+_CANCELLED = (
     update(Job)
-    .where(Job.id == bindparam("b_id"), Job.fence < bindparam("b_token"), Job.status.in_(sorted(OPEN)))
+    .where(Job.id == bindparam("b_id"), Job.fence < bindparam("b_token"), Job.finished_ms.is_(None))
     .values(
         status=JobStatus.CANCELLED,
         in_flight=False,
@@ -81,10 +82,10 @@ CANCELLED = (
         updated_ms=now_ms(),
     )
 )
-ADVANCE = _fenced_update().values(
+_ADVANCE = _fenced_update().values(
     stage=bindparam("b_stage"), progress=bindparam("b_progress"), attempt=0, cost_usd=Job.cost_usd + bindparam("b_cost")
 )
-END = _fenced_update().values(
+_END = _fenced_update().values(
     status=bindparam("b_status"),
     stage=func.coalesce(bindparam("b_stage"), Job.stage),
     progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
@@ -93,7 +94,7 @@ END = _fenced_update().values(
     in_flight=False,
     finished_ms=now_ms(),
 )
-FAIL = END.values(
+_FAIL = _END.values(
     attempt=bindparam("b_attempt"),
     error_class=bindparam("b_error_class"),
     error=bindparam("b_error"),
@@ -101,14 +102,14 @@ FAIL = END.values(
     error_detail=bindparam("b_detail"),
     log_tail=bindparam("b_log_tail"),
 )
-RELEASE = _fenced_update().values(
+_RELEASE = _fenced_update().values(
     status=bindparam("b_status"),
     queue=bindparam("b_queue"),
     in_flight=False,
     not_before_ms=case((bindparam("b_delay_ms") > 0, now_ms() + bindparam("b_delay_ms")), else_=None),
     waiting_for=bindparam("b_waiting_for"),
 )
-RETRY = RELEASE.values(
+_RETRY = _RELEASE.values(
     attempt=bindparam("b_attempt"),
     stage=bindparam("b_stage"),
     error_class=bindparam("b_error_class"),
@@ -116,8 +117,8 @@ RETRY = RELEASE.values(
     error_stage=bindparam("b_stage"),
     error_detail=bindparam("b_detail"),
 )
-PROVIDERS = _fenced_update().values(providers=bindparam("b_providers", type_=Job.providers.type))
-EVENT = insert(Event).values(
+_PROVIDERS = _fenced_update().values(providers=bindparam("b_providers", type_=Job.providers.type))
+_EVENT = insert(Event).values(
     job_id=bindparam("e_job"),
     kind=bindparam("e_kind"),
     status=bindparam("e_status"),
@@ -126,6 +127,18 @@ EVENT = insert(Event).values(
     data=bindparam("e_data", type_=Event.data.type),
     at_ms=now_ms(),
 )
+
+
+BEGIN = Prepared(_BEGIN)
+LOOK = Prepared(_LOOK)
+CANCELLED = Prepared(_CANCELLED)
+ADVANCE = Prepared(_ADVANCE)
+END = Prepared(_END)
+FAIL = Prepared(_FAIL)
+RELEASE = Prepared(_RELEASE)
+RETRY = Prepared(_RETRY)
+PROVIDERS = Prepared(_PROVIDERS)
+EVENT = Prepared(_EVENT)
 
 
 class _Upsert(Protocol):
@@ -138,7 +151,7 @@ def dialect_insert(database: Database) -> _Upsert:
 
 
 @cache
-def stage_upsert(*, is_sqlite: bool) -> Any:
+def stage_upsert(*, is_sqlite: bool) -> Prepared:
     """Write the row of a stage or item; `executions` adds up how often the work itself was done."""
     statement = (sqlite.insert if is_sqlite else postgresql.insert)(Stage).values(
         job_id=bindparam("s_job"),
@@ -165,4 +178,4 @@ def stage_upsert(*, is_sqlite: bool) -> Any:
         column.name: statement.excluded[column.name] for column in Stage.__table__.columns if not column.primary_key
     }
     fresh["executions"] = Stage.executions + statement.excluded.executions
-    return statement.on_conflict_do_update(index_elements=["job_id", "stage", "item"], set_=fresh)
+    return Prepared(statement.on_conflict_do_update(index_elements=["job_id", "stage", "item"], set_=fresh))

@@ -246,28 +246,31 @@ class _Steps:
         try:
             made, result = self._work(step, stage, item, value, place, attempt)
             self._commit(step, made, result, is_last=is_last)
-        except Interrupted as stop:
-            if stop.reason == "time_limit":
-                error = self.run.stop.timed_out(step.name, self._limits(stage)[0])
-                return self._failed(step, item, attempt, error)
-            return _stopped(stop)
-        except Fenced:
-            return Lost()
-        except HostTrouble as error:
-            log.warning("host_trouble", error=str(error))
-            return HandBack(str(error), error.retry_after, host_trouble=True)
-        except (OSError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno not in HOST_ERRNOS:
-                return self._failed(step, item, attempt, error)
-            reason = f"stage {step.name}: {getattr(error, 'strerror', None) or 'out of memory'}"
-            return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
-        except Exception as error:  # noqa: BLE001 - the one place where a stage's fault becomes a value
-            if self.run.stop.fenced:
-                return Lost()
-            if self.run.stop.reason in {"shutdown", "cancelled"}:
-                return _stopped(Interrupted(self.run.stop.reason))  # its child was killed because we stop
-            return self._failed(step, item, attempt, error)
+        except (Exception, Interrupted, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
+            return self._judge(step, stage, item, attempt, error)
         return None
+
+    def _judge(self, step: Step, stage: Stage, item: str, attempt: int, error: BaseException) -> Outcome:
+        stop = self.run.stop
+        match error:
+            case Fenced():
+                return Lost()
+            case Interrupted(reason="time_limit"):
+                limit = self._limits(stage)[0]
+                return self._failed(step, item, attempt, stop.timed_out(step.name, limit))
+            case Interrupted():
+                return _stopped(error)
+            case _ if stop.fenced:
+                return Lost()
+            case _ if stop.reason in {"shutdown", "cancelled"}:
+                return _stopped(Interrupted(stop.reason))  # its child was killed because we stop
+            case HostTrouble():
+                log.warning("host_trouble", error=str(error))
+                return HandBack(str(error), error.retry_after, host_trouble=True)
+            case OSError() | MemoryError() if _is_the_hosts(error):
+                reason = f"stage {step.name}: {getattr(error, 'strerror', None) or 'out of memory'}"
+                return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
+        return self._failed(step, item, attempt, error)
 
     def _work(
         self, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], attempt: int
@@ -374,7 +377,7 @@ class _Steps:
             known.put(step.name, made.item, result)
         log.info("stage_completed", item=made.item, seconds=round(made.seconds, 3))
 
-    def _failed(self, step: Step, item: str, attempt: int, error: Exception) -> Outcome:
+    def _failed(self, step: Step, item: str, attempt: int, error: BaseException) -> Outcome:
         failure = _failure(step.name, item, attempt + 1, error)
         allowed = self.run.pipeline.max_retries
         if allowed is None:
@@ -407,6 +410,10 @@ def patiently(commit: Callable[[], None], stop: StopSignal) -> None:
                 raise
             log.warning("commit_deferred", error=str(error))
             time.sleep(COMMIT_PAUSE_SECONDS)
+
+
+def _is_the_hosts(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in HOST_ERRNOS
 
 
 def _bound(stage: Stage, result: Any) -> Callable[[Connection], None] | None:

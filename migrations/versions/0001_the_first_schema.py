@@ -144,9 +144,20 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_created", ["created_ms"], unique=False)
-        batch_op.create_index("ix_jobs_parent", ["parent_id"], unique=False)
-        batch_op.create_index("ix_jobs_queue_status", ["queue", "status"], unique=False)
-        batch_op.create_index("ix_jobs_status_updated", ["status", "updated_ms"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_open",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("finished_ms IS NULL"),
+            postgresql_where=sa.text("finished_ms IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_parent",
+            ["parent_id"],
+            unique=False,
+            sqlite_where=sa.text("parent_id IS NOT NULL"),
+            postgresql_where=sa.text("parent_id IS NOT NULL"),
+        )
         batch_op.create_index("ix_jobs_tenant_created", ["tenant", "created_ms"], unique=False)
 
     op.create_table(
@@ -209,8 +220,15 @@ def upgrade() -> None:
         sa.Column("finished_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_stages_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "stage", "item", name=op.f("pk_stages")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("stages", schema=None) as batch_op:
-        batch_op.create_index("ix_stages_cache", ["tenant", "cache_key"], unique=False)
+        batch_op.create_index(
+            "ix_stages_cache",
+            ["cache_key"],
+            unique=False,
+            sqlite_where=sa.text("cache_key IS NOT NULL"),
+            postgresql_where=sa.text("cache_key IS NOT NULL"),
+        )
 
     # ### end Alembic commands ###
