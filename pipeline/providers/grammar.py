@@ -34,10 +34,10 @@ add adjust attach bring carry choose connect convert create customize discover e
 go grab have hide hold improve keep learn let listen make mix never organize prepare protect put reduce relax remove save
 see send share sleep start stay stop store take taste transform try turn use wear work
 """)
-CALLS = ORDERS | frozenset(
-    "book browse buy call claim come download join order pick pre-order preorder request reserve"
-)
-CALLS |= _words("see shop sign subscribe visit watch")
+CALLS = ORDERS | _words("""
+book browse buy call claim come download join order pick pre-order preorder request reserve see shop sign subscribe
+visit watch
+""")
 ADJECTIVES = _words("""
 adjustable aromatic beautiful big biodegradable breathable bright calm clean cold comfortable compact compatible compostable
 cool cordless cozy crisp crunchy dry durable eco-friendly elegant ergonomic fast firm flat flexible foldable fragrant
@@ -156,7 +156,7 @@ def sentences(text: str) -> list[str]:
     found = []
     for part in re.split(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9À-Þ])|\s*[\n\r;]+\s*|\s+[—–]\s+", text):  # noqa: RUF001
         sentence = calm(clean(part)).strip(" -,;:")
-        if re.search(r"\w", sentence):
+        if re.search(r"[^\W_]", sentence):
             found.append(sentence)
     return found
 
@@ -303,7 +303,7 @@ def plural_verb(phrase: str) -> str:
     """A verb phrase for several things: "keeps drinks cold" -> "keep drinks cold", also behind an "and" in it."""
     auxiliaries = {"doesn't": "don't", "isn't": "aren't", "is": "are", "has": "have", "does": "do"}
     words = phrase.split()
-    words[0] = auxiliaries.get(words[0].lower(), words[0])
+    words[:1] = [auxiliaries.get(word.lower(), word) for word in words[:1]]
     for at, word in enumerate(words):
         if (at == 0 or words[at - 1].lower() == "and" or words[at - 1].endswith(",")) and third_person(word.lower()):
             words[at] = base_form(word.lower())

@@ -57,7 +57,7 @@ class Voice:
         frame = frame.replace("{it}'s", "They're").replace("{it} is", "They are").replace("{it}", "They")
         for one, several in SEVERAL:
             frame = frame.replace(one, several)
-        words = re.sub(r"\bit\b", "them", frame).split(" ")
+        words = re.sub(r"\bit\b(?!')", "them", frame).split(" ")
         if words[0] == "They" and grammar.third_person(words[1]):
             words[1] = grammar.base_form(words[1])
         return " ".join(words)
@@ -109,7 +109,7 @@ class LocalWriter:
         """The script; InvalidInput when the product's name holds no letter or digit."""
         check()
         name = grammar.clean(brief.product_name).strip(" .,;:")
-        if not re.search(r"\w", name):
+        if not _said(name):
             raise InvalidInput(f"product_name={brief.product_name!r} has no letter or digit that could be spoken")
         phrases = STYLES[brief.style] if is_english(brief.language) else BARE
         voice = Voice(phrases, brief.style, brief.seed, grammar.plural_name(name))
@@ -153,7 +153,7 @@ def _material(brief: Brief, name: str, voice: Voice) -> Material:
     told = " ".join(sentences).lower()
     # A longer feature that the description already tells word for word would be said twice.
     fresh = [text for text in dict.fromkeys(features) if len(text.split()) < 3 or text.lower() not in told]
-    features = [text for text in fresh if re.search(r"\w", text)][:MOST_FEATURES]
+    features = [text for text in fresh if _said(text)][:MOST_FEATURES]
     heroes = tuple(
         _draft(voice, "hero", _fill(voice.it(voice.pick(options)), name=name), name)
         for options in (voice.phrases.hooks, voice.phrases.quick_hooks)
@@ -213,7 +213,7 @@ def _statement(voice: Voice, text: str, kind: Shape, frame: str) -> str:
 
 def _closers(brief: Brief, name: str, voice: Voice) -> tuple[tuple[Draft, ...], ...]:
     """Price and call to action: in full, without the address, and in a short film in one scene."""
-    price = grammar.clean(brief.price).rstrip(".,;:! ")
+    price = _said(grammar.clean(brief.price).rstrip(".,;:! "))
     full, brief_call = _calls(brief, name, voice)
     if not price:
         return ((full,), (brief_call,))
@@ -227,8 +227,8 @@ def _closers(brief: Brief, name: str, voice: Voice) -> tuple[tuple[Draft, ...], 
 
 
 def _calls(brief: Brief, name: str, voice: Voice) -> tuple[Draft, Draft]:
-    shown = grammar.clean(brief.cta_text).strip(" ,;:")
-    cta, url = grammar.calm(shown), short_url(brief.url)
+    shown = _said(grammar.clean(brief.cta_text).strip(" ,;:"))
+    cta, url = grammar.calm(shown), _said(short_url(brief.url))
     farewell = _fill(voice.it(voice.pick(voice.phrases.farewells)), name=name)
     address = voice.pick(voice.phrases.address)
     address = _fill(voice.it(address), url=url)
@@ -355,6 +355,11 @@ def _fill(frame: str, **values: str) -> str:
     """The frame with its values; a value's own closing mark does not double the frame's."""
     text = frame.format(**values)
     return re.sub(r"([.!?])[.!]+(?=\s|$)", r"\1", text)
+
+
+def _said(text: str) -> str:
+    """The text, or "" when nothing of it can be said."""
+    return text if re.search(r"[^\W_]", text) else ""
 
 
 def _letters(text: str) -> str:

@@ -158,11 +158,12 @@ GLUE = (
     "stays",
     "stay",
     "for",
-    "there",
     "are",
     "have",
     "them",
-    "the",
+    "these",
+    "here",
+    "come",
 )
 
 # The same words for a product that is several things.

@@ -34,6 +34,7 @@ TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
 ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 ORDINALS |= {"twelve": "twelfth"}
+LONGEST_TOKEN = 100
 CURRENCIES = {
     "$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny"), "¥": ("yen", ""), "₹": ("rupee", "paisa"),
     "usd": ("dollar", "cent"), "eur": ("euro", "cent"), "gbp": ("pound", "penny"), "jpy": ("yen", ""),
@@ -154,7 +155,8 @@ def spoken_text(text: str) -> str:
 def _speak_token(token: str, before: str, after: str) -> str:
     token = unicodedata.normalize("NFKC", token.translate(_PLAIN)).translate(_PLAIN)
     core = "".join(sign for sign in token if sign == "°" or unicodedata.category(sign) not in _SILENT).translate(_QUIET)
-    core, pause = _split_pause(core.strip("'"))
+    # Nobody says a longer token; the cap also keeps every pattern and number below it cheap.
+    core, pause = _split_pause(core[:LONGEST_TOKEN].strip("'"))
     words = _say(core, before, after) if core else ""
     if not words:
         return ""

@@ -8,7 +8,7 @@ from artifacts import Artifact
 from pipeline.context import Context
 from pipeline.film.engine import run_engine
 from pipeline.film.render_job import RenderJob, SceneInput
-from pipeline.film.script import ScenePlate, Script, SpokenScene
+from pipeline.film.script import ScenePlate, Script, SpokenScene, Word
 from pipeline.stage import stage
 
 # media.md measured 0.8 s of wall a second of film on two quiet cores; this is for busy ones.
@@ -19,7 +19,7 @@ RENDER_MEMORY_MB = 2500
 
 
 class FilmResult(BaseModel):
-    """The film and its facts: lengths in seconds, loudness in LUFS."""
+    """The film and its facts: lengths and the captions' times in seconds, loudness in LUFS."""
 
     video: Artifact
     duration_seconds: float
@@ -27,6 +27,7 @@ class FilmResult(BaseModel):
     height: int
     fps: int
     loudness_lufs: float
+    captions: tuple[Word, ...]
     providers: dict[str, str]
 
 
@@ -57,6 +58,7 @@ def compositing(context: Context) -> FilmResult:
         height=facts["height"],
         fps=facts["fps"],
         loudness_lufs=facts["lufs"],
+        captions=tuple(Word.model_validate(word) for word in facts["captions"]),
         providers={
             "write": script.provider,
             "speak": ",".join(sorted({scene.provider for scene in spoken})),

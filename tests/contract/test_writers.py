@@ -1,0 +1,287 @@
+"""Every writer sits this exam; the local one also proves that it brings no word of its own."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import fields, replace
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from errors import Interrupted, InvalidInput
+from pipeline.film.script import Script, Style
+from pipeline.providers import grammar, registry
+from pipeline.providers.base import Brief, no_check
+from pipeline.providers.local_writer import LocalWriter, film_seconds, short_url
+from pipeline.providers.phrases import GLUE, STYLES, Phrases
+
+FLASK = Brief(
+    product_name="Nova Flask",
+    description=(
+        "A vacuum insulated steel bottle made for long days outside. The double wall keeps coffee hot on the way to "
+        "work and water cold on the way home. It fits in every cup holder and slips into every bag. The lid opens with "
+        "one hand, so the other one stays on the handlebar. Each bottle is pressed from a single sheet of steel. "
+        "When you come home, the whole thing goes into the dishwasher."
+    ),
+    features=(
+        "Keeps drinks cold for 24 hours",
+        "Leakproof lid",
+        "Dishwasher safe",
+        "Made of recycled steel",
+        "Easy-carry handle",
+        "Fits in every cup holder",
+        "Wide mouth for ice cubes",
+        "750ml",
+        "24h cold",
+        "No plastic taste",
+    ),
+    cta_text="Buy Now",
+    url="https://www.novaflask.com/shop?ref=film",
+    price="$29.99",
+    images=3,
+)
+STYLE_NAMES: tuple[Style, ...] = ("minimal", "bold", "elegant", "playful")
+FORBIDDEN = {
+    "best", "award", "awarded", "winning", "loved", "thousands", "millions", "free", "guaranteed", "guarantee", "new",
+    "leading", "favorite", "rated", "stars", "reviews", "customers", "sale", "discount", "save", "cheap", "premium",
+    "revolutionary", "perfect", "amazing", "trusted", "proven", "exclusive", "only", "limited", "first", "one",
+}  # fmt: skip
+
+
+def write(brief: Brief) -> Script:
+    return registry.get("write", "local").write(brief, no_check)
+
+
+def narration(script: Script) -> str:
+    return " ".join(scene.narration for scene in script.scenes)
+
+
+def words_of(text: str) -> set[str]:
+    return {word.strip("'") for word in re.findall(r"[\w']+", text.casefold().replace("\u2019", "'"))}
+
+
+def phrase_words() -> set[str]:
+    found = set(GLUE)
+    for style in STYLES.values():
+        for field in fields(Phrases):
+            value = getattr(style, field.name)
+            for frame in (value,) if isinstance(value, str) else value:
+                found |= words_of(re.sub(r"\{\w+\}('s)?", " ", frame))
+    # The verbs of frames that begin with {it} also come in the form for several things.
+    return found | {grammar.base_form(word) for word in found} - {""}
+
+
+def payload_words(brief: Brief) -> set[str]:
+    texts = (brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price)
+    return set().union(*(words_of(grammar.clean(text)) for text in texts))
+
+
+def test_the_phrases_claim_nothing() -> None:
+    assert not phrase_words() & FORBIDDEN
+    assert not any(any(sign.isdigit() for sign in word) for word in phrase_words())
+
+
+SOME_TEXT = st.one_of(
+    st.text(max_size=60),
+    st.sampled_from(
+        [*FLASK.features, "KEEPS DRINKS HOT!!", "Works with Alexa", "Soft ear cushions", "BPA-free 🎉", "5 GB"]
+    ),
+    st.lists(
+        st.sampled_from(
+            [
+                "keeps",
+                "a",
+                "lid",
+                "cold",
+                "24h",
+                "and",
+                "for",
+                "it's",
+                "Bluetooth",
+                "5.3",
+                "with",
+                "steel",
+                "no",
+                "the",
+                "safe",
+            ]
+        ),
+        max_size=9,
+    ).map(" ".join),
+)
+BRIEFS = st.builds(
+    Brief,
+    product_name=st.one_of(
+        st.sampled_from(["Nova Flask", "Sound Headphones", "x" * 75, "ÉCLAT 3"]),
+        st.text(string.ascii_letters + string.digits + " .!-'", min_size=1, max_size=75).filter(
+            lambda name: re.search(r"[A-Za-z0-9]", name)
+        ),
+    ),
+    description=st.one_of(SOME_TEXT, st.lists(SOME_TEXT, max_size=6).map(". ".join)),
+    features=st.lists(SOME_TEXT, max_size=14).map(tuple),
+    style=st.sampled_from(STYLE_NAMES),
+    cta_text=st.one_of(st.sampled_from(["Buy Now", "SHOP THE SALE!", "Ready to go?", ""]), st.text(max_size=20)),
+    url=st.sampled_from(["", "https://novaflask.com", "www.nova-flask.co.uk/a/b?c=1", "novaflask.com"]),
+    price=st.sampled_from(["", "$29.99", "29,99 €", "from $9", "ask us"]),
+    duration_seconds=st.floats(8, 90),
+    language=st.sampled_from(["en", "en", "de"]),
+    images=st.integers(0, 8),
+    seed=st.integers(0, 10_000),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(BRIEFS)
+def test_every_word_and_digit_comes_from_the_payload_or_the_phrases(brief: Brief) -> None:
+    script = write(brief)
+    payload = payload_words(brief)
+    # "They keep ..." is the payload's "keeps" for a product that is several things.
+    payload |= {grammar.plural_verb(word) for word in payload}
+    spoken = words_of(narration(script))
+    assert spoken <= payload | phrase_words()
+    assert {word for word in spoken if any(sign.isdigit() for sign in word)} <= payload
+    for scene in script.scenes:
+        shown = words_of(" ".join([scene.headline, scene.kicker, *scene.lines]))
+        assert shown <= payload | phrase_words()
+
+
+@settings(max_examples=60, deadline=None)
+@given(BRIEFS)
+def test_every_scene_can_be_spoken_and_shown(brief: Brief) -> None:
+    script = write(brief)
+    kinds = [scene.kind for scene in script.scenes]
+    assert (kinds[0], kinds[-1]) == ("hero", "cta")
+    assert [scene.index for scene in script.scenes] == list(range(len(kinds)))
+    for scene in script.scenes:
+        assert re.search(r"\w", scene.narration), scene
+        assert scene.narration == " ".join(scene.narration.split())
+        assert scene.narration[-1] in ".!?", scene.narration
+        assert "{" not in scene.narration or "{" in "".join(payload_text(brief))
+        assert (scene.image is None) == (brief.images == 0)
+        assert scene.image is None or scene.image < brief.images
+        if scene.kind == "benefit" and " " in scene.headline:
+            assert len(scene.headline) <= 32
+
+
+def payload_text(brief: Brief) -> tuple[str, ...]:
+    return (brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price)
+
+
+@pytest.mark.parametrize("style", STYLE_NAMES)
+@pytest.mark.parametrize("seconds", [15, 30, 60])
+def test_a_film_with_enough_to_say_meets_its_duration(style: Style, seconds: float) -> None:
+    for seed in range(5):
+        script = write(replace(FLASK, style=style, duration_seconds=seconds, seed=seed))
+        assert film_seconds(script) == pytest.approx(seconds, rel=0.15), narration(script)
+
+
+def test_every_style_and_seed_says_it_differently() -> None:
+    for brief in (FLASK, Brief(product_name="Nova Flask", cta_text="Buy Now")):
+        texts = {
+            narration(write(replace(brief, style=style, seed=seed))) for style, seed in product(STYLE_NAMES, (1, 2, 3))
+        }
+        assert len(texts) == 12
+
+
+def test_the_same_brief_gives_the_same_script() -> None:
+    assert write(FLASK) == LocalWriter().write(FLASK, no_check)
+
+
+def test_a_product_without_description_is_not_padded() -> None:
+    script = write(Brief(product_name="Nova Flask", cta_text="Buy Now", duration_seconds=30))
+    assert [scene.kind for scene in script.scenes] == ["hero", "cta"]
+    assert film_seconds(script) < 10
+
+
+def test_sentences_are_never_cut() -> None:
+    for seconds in range(8, 60, 4):
+        said = narration(write(replace(FLASK, duration_seconds=seconds)))
+        for sentence in re.split(r"(?<=\.) ", FLASK.description):
+            assert sentence in said or sentence[:25] not in said
+
+
+@pytest.mark.parametrize(
+    ("feature", "sentence"),
+    [
+        ("Keeps drinks cold for 24 hours", "It keeps drinks cold for 24 hours."),
+        ("Keep drinks cold", "Keep drinks cold."),
+        ("24h cold", "It stays cold for 24h."),
+        ("DISHWASHER SAFE!!", "It's dishwasher safe."),
+        ("Made of recycled steel 🌱", "It's made of recycled steel."),
+        ("Charges in 45 minutes", "It charges in 45 minutes."),
+        ("Doesn't leak", "It doesn't leak."),
+        ("Set of 3", "It's a set of 3."),
+        ("Your drinks stay cold.", "Your drinks stay cold."),
+        ("Free shipping", "You get free shipping."),
+        ("750ml", "750ml."),
+        ("AAA batteries included", "AAA batteries included."),
+        ("Subscribe and save 15%", "Subscribe and save 15%."),
+    ],
+)
+def test_a_feature_becomes_a_sentence_of_its_shape(feature: str, sentence: str) -> None:
+    brief = Brief(product_name="Nova", features=(feature,), style="minimal", duration_seconds=15)
+    assert [scene.narration for scene in write(brief).scenes if scene.kind == "benefit"] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "with_article"),
+    [
+        ("leakproof lid", "a leakproof lid"),
+        ("adjustable strap", "an adjustable strap"),
+        ("LED display", "an LED display"),
+        ("USB-C port", "a USB-C port"),
+        ("8-hour battery", "an 8-hour battery"),
+        ("two side pockets", "two side pockets"),
+        ("wireless charging", "wireless charging"),
+        ("lid with straw", "a lid with straw"),
+    ],
+)
+def test_a_noun_gets_the_article_it_needs(phrase: str, with_article: str) -> None:
+    assert grammar.with_article(phrase) == with_article
+
+
+def test_several_things_are_they() -> None:
+    brief = Brief(
+        product_name="Nova Headphones", features=("Connects and charges fast", "Foldable"), duration_seconds=15
+    )
+    said = narration(write(brief))
+    assert "They connect and charge fast." in said
+    assert "They're foldable" in said or "they're foldable" in said
+
+
+def test_shouting_is_calmed_in_speech_but_shown_as_given() -> None:
+    script = write(replace(FLASK, cta_text="SHOP THE SALE!"))
+    assert script.scenes[-1].headline == "SHOP THE SALE!"
+    assert "Shop the sale" in script.scenes[-1].narration
+
+
+def test_another_language_hears_its_own_words_only() -> None:
+    brief = Brief(
+        "Nova", "Hält 24 Stunden kalt.", ("Auslaufsicher",), cta_text="Jetzt kaufen", language="de", duration_seconds=15
+    )
+    assert narration(write(brief)) == "Nova. Hält 24 Stunden kalt. Auslaufsicher. Nova. Jetzt kaufen."
+
+
+def test_headlines_end_where_a_phrase_can_end() -> None:
+    assert (
+        grammar.short_headline("A vacuum insulated steel bottle made for long days outside.")
+        == "A vacuum insulated steel bottle"
+    )
+    assert grammar.short_headline("Leakproof lid") == "Leakproof lid"
+    assert short_url("https://www.novaflask.com/shop?x=1") == "novaflask.com"
+
+
+def test_a_name_without_letters_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="product_name"):
+        write(Brief(product_name="🎉 !!"))
+
+
+def test_a_stopped_worker_stops_the_writer() -> None:
+    def stop() -> None:
+        raise Interrupted("shutdown")
+
+    with pytest.raises(Interrupted):
+        LocalWriter().write(FLASK, stop)

@@ -1,0 +1,206 @@
+"""`product_video` through the real worker: the produced file is measured, not just present."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts import Artifact, open_store
+from errors import InvalidInput, Unsupported
+from pipeline.film import probe
+from redis_client.client import RedisClient
+from tests.support.agree import assert_agree
+from tests.support.workers import WorkerProcess, wait_for
+
+FILM_SECONDS = 240.0
+CAPTION_BAND = (0.66, 0.82)
+FACTS = {
+    "product_name": "Nova Flask",
+    "features": ["Keeps drinks cold for 24 hours", "Leakproof lid"],
+    "cta_text": "Buy now",
+    "url": "novaflask.example",
+    "duration_seconds": 8,
+    "seed": 7,
+}
+Start = Callable[..., WorkerProcess]
+
+
+def picture(path: Path, size: tuple[int, int] = (1200, 900)) -> Path:
+    """A photo of sorts: something to see, different in every corner."""
+    from PIL import Image, ImageDraw
+
+    image = Image.radial_gradient("L").resize(size).convert("RGB")
+    ImageDraw.Draw(image).rectangle((size[0] // 3, size[1] // 4, size[0] // 2, size[1] // 2), fill=(200, 80, 30))
+    image.save(path, quality=90)
+    return path
+
+
+def image_of(frame: Any) -> Any:
+    return frame.to_image()
+
+
+def film_of(client: RedisClient, job_id: str) -> tuple[Path, dict[str, Any]]:
+    result = client.get_job_status(job_id)["result"]
+    return open_store().path(Artifact.model_validate(result["video"])), result
+
+
+def enqueue(client: RedisClient, job_id: str, *, tmp_path: Path | None = None, **changes: Any) -> None:
+    job = client.prepare(job_id, FACTS | changes, roots=[tmp_path] if tmp_path else None)
+    client.enqueue_many([job])
+
+
+def executions(client: RedisClient, job_id: str) -> dict[tuple[str, str], int]:
+    stages = client.get_job(job_id)["stages"]
+    return {(row["stage"], row["item"]): row["executions"] for row in stages}
+
+
+def read_captions(path: Path, result: dict[str, Any]) -> float:
+    """The share of spoken words that OCR reads in the caption band while they are said."""
+    import av
+    import tesserocr
+    from PIL import Image
+
+    words = result["captions"]
+    seen: set[str] = set()
+    with (
+        av.open(str(path)) as film,
+        tesserocr.PyTessBaseAPI(
+            path=str(Path(sys.prefix) / "share" / "tessdata"), psm=tesserocr.PSM.SPARSE_TEXT
+        ) as reader,
+    ):
+        wanted = iter(words)
+        word = next(wanted)
+        for frame in film.decode(film.streams.video[0]):
+            if frame.time is None or frame.time < (word["start"] + word["end"]) / 2:
+                continue
+            height = frame.height
+            band = (
+                image_of(frame)
+                .convert("L")
+                .crop((0, round(CAPTION_BAND[0] * height), frame.width, round(CAPTION_BAND[1] * height)))
+            )
+            for image in (band, Image.eval(band, lambda value: 255 - value)):
+                reader.SetImage(image.point(lambda value: 255 if value > 130 else 0))
+                seen.update(reader.GetUTF8Text().lower().split())
+            word = next(wanted, None)
+            if word is None:
+                break
+    found = [any(SequenceMatcher(None, one["text"].lower(), other).ratio() >= 0.7 for other in seen) for one in words]
+    return sum(found) / len(found)
+
+
+def test_a_film_is_made_and_measured(client: RedisClient, start_worker: Start, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "flask.jpg")
+    enqueue(client, "film", tmp_path=tmp_path, images=[str(photo)])
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    status = client.get_job_status("film")
+    assert status["status"] == "completed", status
+    assert status["cost_usd"] == 0
+    path, result = film_of(client, "film")
+
+    seen = probe.streams(path)
+    assert (seen.video, seen.profile, seen.pixels) == ("h264", "High", "yuv420p")
+    assert (seen.width, seen.height, seen.fps) == (1080, 1920, 30.0)
+    assert (seen.audio, seen.rate, seen.channels) == ("aac", 48000, 2)
+    assert abs(seen.audio_seconds - seen.video_seconds) <= 0.05
+    assert seen.frames == round(result["duration_seconds"] * 30)
+    assert seen.faststart
+    faults = probe.measure(path)
+    assert -15 <= faults.lufs <= -13
+    assert faults.peak <= -1.0
+    assert (faults.black, faults.frozen, faults.complaints) == ((), (), "")
+    assert read_captions(path, result) >= 0.9
+
+    # A second film that differs in its last words alone speaks only those anew, and prepares only their pictures.
+    enqueue(client, "again", tmp_path=tmp_path, images=[str(photo)], cta_text="Order today")
+    second = start_worker("worker-2", "--drain")
+    assert second.wait(FILM_SECONDS) == 0, second.text()
+    assert client.get_job_status("again")["status"] == "completed"
+    done = executions(client, "again")
+    assert done["compositing", ""] == 1
+    assert any(count == 0 for (stage, _), count in done.items() if stage == "voice_gen"), done
+    assert second.events("stage_reused")
+    assert_agree(client, workers=0)
+
+
+def test_a_broken_picture_is_refused_at_the_door(client: RedisClient, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.jpg"
+    torn.write_bytes(picture(tmp_path / "whole.jpg").read_bytes()[:3000])
+    with pytest.raises(InvalidInput, match=r"torn\.jpg"):
+        enqueue(client, "torn", tmp_path=tmp_path, images=[str(torn)])
+    playlist = tmp_path / "clip.jpg"
+    playlist.write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
+    with pytest.raises(Unsupported, match=r"clip\.jpg"):
+        enqueue(client, "playlist", tmp_path=tmp_path, images=[str(playlist)])
+    with pytest.raises(InvalidInput, match="INPUT_ROOTS"):
+        client.prepare("outside", FACTS | {"images": [str(tmp_path / "whole.jpg")]})
+    assert client.list_jobs() == []
+
+
+def test_a_picture_that_turns_bad_later_is_a_permanent_error(
+    client: RedisClient, start_worker: Start, tmp_path: Path
+) -> None:
+    enqueue(client, "bad", tmp_path=tmp_path, images=[str(picture(tmp_path / "photo.jpg"))])
+    image = Artifact.model_validate(client.get_job("bad")["payload"]["images"][0])
+    open_store().path(image).write_bytes(b"\xff\xd8\xff" + b"rubbish" * 100)
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    status = client.get_job_status("bad")
+    assert (status["status"], status["error_stage"], status["attempt"]) == ("failed", "video_gen", 1)
+    assert "photo.jpg" in status["error"]
+    assert not worker.events("job_retry_scheduled")
+    assert_agree(client, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        pytest.param("compositing", signal.SIGTERM),
+        pytest.param("voice_gen", signal.SIGKILL),
+        pytest.param("video_gen", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("voice_gen", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("video_gen", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("compositing", signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_that_goes_in_mid_film_repeats_no_finished_part(
+    client: RedisClient, start_worker: Start, stage: str, number: signal.Signals
+) -> None:
+    lease = {"LEASE_SECONDS": "3", "BEAT_SECONDS": "1", "SWEEP_SECONDS": "0.5"}
+    enqueue(client, "film")
+    first = start_worker("worker-1", **lease)
+    first.wait_for_event("stage_started", FILM_SECONDS, stage=stage)
+    first.signal(number)
+    first.wait(FILM_SECONDS)
+    kept = {(event["stage"], event["item"]) for event in first.events("stage_completed")}
+    wait_for(lambda: children_of_our_state(first.pid) == [], what="the end of the worker's children")
+    second = start_worker("worker-2", "--drain", **lease)
+    assert second.wait(FILM_SECONDS) == 0, second.text()
+    status = client.get_job_status("film")
+    assert (status["status"], status["attempt"]) == ("completed", 0)
+    assert status["crashes"] == (1 if number == signal.SIGKILL else 0)
+    assert set(executions(client, "film").values()) == {1}
+    assert not kept & {(event["stage"], event["item"]) for event in second.events("stage_started")}
+    assert_agree(client, workers=0)
+
+
+def children_of_our_state(_pid: int) -> list[str]:
+    """Command lines of film and voice engines that are still alive and belong to this test's STATE_DIR."""
+    from settings import get_settings
+
+    state, found = str(get_settings().state_dir), []
+    for folder in Path("/proc").iterdir():
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if state in line and "redis" not in line:
+            found.append(line)
+    return found
