@@ -167,3 +167,21 @@ def child_environment(**extra: str) -> dict[str, str]:
 def notify_socket() -> str | None:
     """Where systemd wants to hear from us (Type=notify)."""
     return os.environ.get("NOTIFY_SOCKET")
+
+
+def is_systemd_unit() -> bool:
+    """Whether systemd runs this process as (a child of) a unit's own process.
+
+    INVOCATION_ID alone proves nothing: desktop terminals pass theirs on to every shell. It counts for the unit's own
+    process, its children, and whatever systemd itself started.
+    """
+    ours = {str(os.getpid()), str(os.getppid())}
+    by_systemd = os.environ.get("SYSTEMD_EXEC_PID") in ours or _parent_name() == "systemd"
+    return notify_socket() is not None or ("INVOCATION_ID" in os.environ and by_systemd)
+
+
+def _parent_name() -> str:
+    try:
+        return Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+    except OSError:
+        return ""

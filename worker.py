@@ -116,7 +116,7 @@ class Worker:
         reader = self._listen_for_signals()
         for name, body in (("beat", self.beat.run), ("housekeeping", self.house.run), ("fetcher", self.fetcher.run)):
             threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True).start()
-        self.crew.start(self.desk.run_job, self.died)
+        self.crew.start(self.desk.run_job, freed=self.fetcher.hear, died=self.died)
         log.info("worker_started", queues=self.crew.queues, slots=len(self.crew.slots), pid=os.getpid())
         notify("READY=1")
         try:

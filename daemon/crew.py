@@ -100,13 +100,19 @@ class Crew:
             self._nonce += 1
             return f"{self._boot}.{self._nonce}"
 
-    def start(self, work: Callable[[SlotState, Grant], Grant | None], died: Callable[[BaseException], None]) -> None:
+    def start(
+        self,
+        work: Callable[[SlotState, Grant], Grant | None],
+        *,
+        freed: Callable[[SlotState], None],
+        died: Callable[[BaseException], None],
+    ) -> None:
         """Start a thread a slot; `work` runs one job and returns the next grant of its trip, if any."""
         for state in self.slots:
             context = copy_context()
             threading.Thread(
                 target=context.run,
-                args=(self._loop, state, work, died),
+                args=(self._loop, state, work, freed, died),
                 name=f"slot-{state.slot.name}",
                 daemon=True,
             ).start()
@@ -139,6 +145,7 @@ class Crew:
         self,
         state: SlotState,
         work: Callable[[SlotState, Grant], Grant | None],
+        freed: Callable[[SlotState], None],
         died: Callable[[BaseException], None],
     ) -> None:
         try:
@@ -149,5 +156,6 @@ class Crew:
                 with self.free:
                     state.is_free = True
                     self.free.notify_all()
+                freed(state)
         except BaseException as error:  # noqa: BLE001 - the top of a thread: say it, and let the worker stop
             died(error)

@@ -46,6 +46,7 @@ class Fetcher:
     foreign: Callable[[], None]
     ticked: float = 0.0
     paused: frozenset[str] = frozenset()
+    listening: frozenset[str] = frozenset()
     _client: Any = None
     _client_id: int | None = None
     _blocking: bool = False
@@ -89,6 +90,11 @@ class Fetcher:
                 self.queue.connections.commands().client_unblock(self._client_id)
         except QueueUnavailable:
             pass
+
+    def hear(self, state: SlotState) -> None:
+        """A slot is free: listen for its queues too, if BLPOP does not."""
+        if self._blocking and not self.listening.issuperset(state.slot.queues):
+            self.wake()
 
     def _claims_now(self) -> bool:
         if self.rights.may_claim():
@@ -140,6 +146,7 @@ class Fetcher:
         """Block on the lists of the queues with a free slot here; a paused queue is not listened to."""
         queues = dict.fromkeys(queue for state in self.crew.free_slots() for queue in state.slot.queues)
         lists = [self.queue.list_key(queue) for queue in queues if queue not in self.paused]
+        self.listening = frozenset(queues)
         if not lists:
             with self.crew.free:
                 self.crew.free.wait(min(wait, REST_SECONDS))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
@@ -44,6 +45,11 @@ def _now_ms_postgresql(_element: object, _compiler: object, **_options: object) 
 def to_json(value: Any) -> str:
     """JSON as the database keeps it."""
     return orjson.dumps(value).decode()
+
+
+def from_json(value: Any) -> Any:
+    """What `to_json` wrote; SQLite keeps a bare number in a JSON column as a number."""
+    return value if isinstance(value, int | float) else orjson.loads(value)
 
 
 def database_url() -> str:
@@ -130,7 +136,7 @@ class Database:
     def _build(self, url: str, pool_size: int) -> Engine:
         options: dict[str, Any] = {
             "json_serializer": to_json,
-            "json_deserializer": orjson.loads,
+            "json_deserializer": from_json,
             "pool_size": pool_size,
             "max_overflow": 8,
             "poolclass": QueuePool,
@@ -172,14 +178,13 @@ def _database_errors() -> Iterator[None]:
         raise
 
 
-@cache
 def _driver_trouble() -> tuple[type[Exception], ...]:
-    """What the drivers raise when the hot path calls them directly."""
-    found: list[type[Exception]] = [sqlite3.OperationalError]
-    if not database_url().startswith("sqlite"):
+    """What the drivers raise when the hot path calls them directly, and the pool when all its connections are taken."""
+    found: list[type[Exception]] = [sqlite3.OperationalError, PoolTimeout]
+    if "psycopg" in sys.modules:  # one of this process's databases uses it
         import psycopg
 
-        found += [psycopg.OperationalError, psycopg.InterfaceError]
+        found += [psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction]
     return tuple(found)
 
 

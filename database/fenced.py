@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,8 +14,8 @@ from artifacts import Artifact
 from database import statements
 from database.engine import Database, now_ms
 from database.prepared import Prepared
-from database.tables import ArtifactUse, Job, StoredArtifact
-from errors import Fenced
+from database.tables import ArtifactUse, Job, Stage, StoredArtifact
+from errors import DatabaseUnavailable, Fenced
 from states import ENDED, JobStatus, StageStatus
 
 
@@ -104,6 +105,7 @@ class FencedWrites:
     database: Database
     quarantine_crashes: int = 3
     _is_sqlite: bool = field(init=False)
+    _unsure: set[tuple[Holder, str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._is_sqlite = self.database.is_sqlite
@@ -127,7 +129,9 @@ class FencedWrites:
 
     def checkpoint(self, holder: Holder, job: JobRecord, done: Checkpoint) -> None:
         """Commit one finished stage or item; the job goes on."""
-        with self.database.write() as connection:
+        with self._reply_may_be_lost(holder, done), self.database.write() as connection:
+            if (holder, done.stage, done.item) in self._unsure and self._is_written(connection, holder, done):
+                return
             self._guard(
                 connection,
                 holder,
@@ -140,7 +144,7 @@ class FencedWrites:
     def complete(self, holder: Holder, job: JobRecord, last: Checkpoint | None, result: Any) -> None:
         """The terminal commit of a job that succeeded, together with its last stage."""
         with self.database.write() as connection:
-            self._guard(
+            if not self._guard(
                 connection,
                 holder,
                 statements.END,
@@ -152,7 +156,8 @@ class FencedWrites:
                     "b_cost": last.cost_usd if last else 0.0,
                 },
                 wanted=JobStatus.COMPLETED,
-            )
+            ):
+                return
             if last:
                 self._write_stage(connection, holder, job, last)
             self._event(connection, holder, "completed", JobStatus.COMPLETED, last.stage if last else None)
@@ -160,7 +165,7 @@ class FencedWrites:
     def fail(self, holder: Holder, job: JobRecord, failure: Failure) -> None:
         """The terminal commit of a job that cannot succeed."""
         with self.database.write() as connection:
-            self._guard(
+            if not self._guard(
                 connection,
                 holder,
                 statements.FAIL,
@@ -173,7 +178,8 @@ class FencedWrites:
                     "b_log_tail": failure.log_tail,
                 },
                 wanted=JobStatus.FAILED,
-            )
+            ):
+                return
             self._write_failure(connection, holder, job, failure)
             self._event(
                 connection,
@@ -187,19 +193,20 @@ class FencedWrites:
     def cancelled(self, holder: Holder) -> None:
         """The terminal commit of a job that somebody cancelled while it ran."""
         with self.database.write() as connection:
-            self._guard(
+            if not self._guard(
                 connection,
                 holder,
                 statements.END,
                 {"b_status": JobStatus.CANCELLED, "b_stage": None, "b_progress": 0.0, "b_result": None, "b_cost": 0.0},
                 wanted=JobStatus.CANCELLED,
-            )
+            ):
+                return
             self._event(connection, holder, "cancelled", JobStatus.CANCELLED)
 
     def retry_later(self, holder: Holder, job: JobRecord, failure: Failure, *, delay_seconds: float) -> None:
         """Record a failed try and let the job wait for the next one; the only write that raises `attempt`."""
         with self.database.write() as connection:
-            self._guard(
+            if not self._guard(
                 connection,
                 holder,
                 statements.RETRY,
@@ -211,7 +218,8 @@ class FencedWrites:
                     "b_waiting_for": "retry",
                 },
                 wanted=JobStatus.WAITING,
-            )
+            ):
+                return
             self._write_failure(connection, holder, job, failure)
             self._event(
                 connection,
@@ -241,15 +249,16 @@ class FencedWrites:
         status = JobStatus.WAITING if delay_seconds > 0 else JobStatus.PENDING
         with self.database.write() as connection:
             if last:
-                self._guard(
+                if not self._guard(
                     connection,
                     holder,
                     statements.ADVANCE,
                     {"b_stage": last.stage, "b_progress": last.progress, "b_cost": last.cost_usd},
                     wanted=status,
-                )
+                ):
+                    return
                 self._write_stage(connection, holder, job, last)
-            self._guard(
+            if not self._guard(
                 connection,
                 holder,
                 statements.RELEASE,
@@ -260,7 +269,8 @@ class FencedWrites:
                     "b_waiting_for": reason if delay_seconds > 0 else None,
                 },
                 wanted=status,
-            )
+            ):
+                return
             data = {"reason": reason, "queue": queue} if queue else {"reason": reason}
             self._event(connection, holder, "handed_over" if queue else "requeued", status, data=data)
 
@@ -274,6 +284,21 @@ class FencedWrites:
         with self.database.read() as connection:
             row = _look(connection, holder.job_id)
         return row is not None and row.fence == holder.token and bool(row.in_flight)
+
+    @contextmanager
+    def _reply_may_be_lost(self, holder: Holder, done: Checkpoint) -> Iterator[None]:
+        """A commit whose reply was lost may have been done: the next try of this checkpoint looks first."""
+        try:
+            yield
+        except DatabaseUnavailable:
+            self._unsure.add((holder, done.stage, done.item))
+            raise
+        self._unsure.discard((holder, done.stage, done.item))
+
+    def _is_written(self, connection: Connection, holder: Holder, done: Checkpoint) -> bool:
+        key = (Stage.job_id == holder.job_id, Stage.stage == done.stage, Stage.item == done.item)
+        row = connection.execute(select(Stage.status, Stage.worker_id, Stage.result).where(*key)).one_or_none()
+        return row is not None and tuple(row) == (StageStatus.COMPLETED, holder.owner, done.result)
 
     def _why_not(self, connection: Connection, holder: Holder) -> Begun | NotBegun:
         row = _look(connection, holder.job_id)
@@ -303,15 +328,15 @@ class FencedWrites:
         values: dict[str, Any],
         *,
         wanted: str | None = None,
-    ) -> None:
-        """Run a fenced UPDATE; 0 rows is fine only when this very write was done before (its reply was lost)."""
+    ) -> bool:
+        """Run a fenced UPDATE; False when this very write was done before and its reply was lost: write no more."""
         parameters = values | {"b_id": holder.job_id, "b_token": holder.token}
         if statement.run(connection, parameters).rowcount:
-            return
+            return True
         row = _look(connection, holder.job_id)
         mine = row is not None and row.fence == holder.token and row.owner == holder.owner
         if mine and wanted is not None and row is not None and row.status == wanted:
-            return
+            return False
         raise Fenced
 
     def _quarantine(self, connection: Connection, holder: Holder, job: JobRecord) -> None:

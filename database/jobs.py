@@ -94,6 +94,7 @@ def insert_jobs(database: Database, jobs: Sequence[NewJob]) -> set[str]:
     """Store new jobs in one commit; the ids that were stored now (the others were there already)."""
     stored = set()
     statement = dialect_insert(database)(Job).values(_INSERT).on_conflict_do_nothing(index_elements=["id"])
+    statement = statement.returning(Job.id)  # PostgreSQL's driver counts no rows of an INSERT
     with database.write() as connection:
         for job in jobs:
             status = JobStatus.WAITING if job.delay_seconds > 0 else JobStatus.PENDING
@@ -111,7 +112,7 @@ def insert_jobs(database: Database, jobs: Sequence[NewJob]) -> set[str]:
                 "b_delay_ms": int(job.delay_seconds * 1000),
                 "b_waiting_for": "delay" if job.delay_seconds > 0 else None,
             }
-            if connection.execute(statement, parameters).rowcount:
+            if connection.execute(statement, parameters).first() is not None:
                 stored.add(job.id)
                 write_event(connection, job.id, "enqueued", status=status)
                 for artifact in job.artifacts:

@@ -7,7 +7,7 @@
 local id, job = ARGV[4], job_key(ARGV[4])
 local found = redis.call('HMGET', job, 'token', 'queue', 'score', 'slot')
 if (tonumber(found[1] or '') or 0) > tonumber(ARGV[5]) then return 0 end
-if found[2] then redis.call('ZREM', ready_key(found[2]), id) end
+if found[2] and redis.call('ZREM', ready_key(found[2]), id) == 1 then take_bell(found[2], id) end
 redis.call('ZREM', P .. 'delayed', id)
 redis.call('SREM', P .. 'bad', id)
 leave_slot(id, found[4])

@@ -5,18 +5,19 @@
 -- RETURNS: what it was: ready, delayed, running, another state, or none
 
 local id, job = ARGV[1], job_key(ARGV[1])
-local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage')
+local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage', 'expired')
 local state = found[1]
-if state == 'running' then
+-- One whose lease ran out may be in flight in SQL: the next begin decides.
+if state == 'running' or (state == 'ready' and found[5]) then
   redis.call('HSET', job, 'cancel', 1)
   redis.call('PUBLISH', P .. 'cancel', id)
   return state
 end
 if state ~= 'ready' and state ~= 'delayed' then return state or 'none' end
-if state == 'ready' then
+if state == 'ready' and found[2] then
   redis.call('ZREM', ready_key(found[2]), id)
-  redis.call('LREM', list_key(found[2]), 1, id)
-else
+  take_bell(found[2], id)
+elseif state == 'delayed' then
   redis.call('ZREM', P .. 'delayed', id)
 end
 redis.call('HSET', job, 'state', 'cancelled')

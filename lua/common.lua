@@ -59,6 +59,14 @@ local function give_bell_back(queue, id)
   end
 end
 
+-- A job left this queue's index without a claim: its bell goes too, or, when another claim has popped that, one too many.
+local function take_bell(queue, id)
+  local list = list_key(queue)
+  if redis.call('LREM', list, 1, id) == 0 and redis.call('LLEN', list) > redis.call('ZCARD', ready_key(queue)) then
+    keep_foreign(redis.call('LPOP', list))
+  end
+end
+
 local function to_delayed(id, queue, due_ms)
   redis.call('HSET', job_key(id), 'state', 'delayed', 'queue', queue)
   redis.call('ZADD', P .. 'delayed', text(due_ms), id)

@@ -62,11 +62,12 @@ end
 local function same_grant_again(a)
   local id = redis.call('HGET', P .. 'slots', a.worker .. '#' .. a.slot)
   if not id then return nil end
-  local found = redis.call('HMGET', job_key(id), 'nonce', 'state', 'token', 'expired', 'queue')
+  local found = redis.call('HMGET', job_key(id), 'nonce', 'state', 'token', 'expired', 'queue', 'slot')
   if found[1] == a.nonce and found[2] == 'running' then
     return {'granted', id, found[3], found[4] or '0', found[5]}
   end
-  if found[2] == 'running' then return {'busy', id} end
+  -- Running elsewhere by now (Redis was rewound or rebuilt): this slot's note is old.
+  if found[2] == 'running' and found[6] == a.worker .. '#' .. a.slot then return {'busy', id} end
   redis.call('HDEL', P .. 'slots', a.worker .. '#' .. a.slot)
   return nil
 end
@@ -97,7 +98,8 @@ local function grant(a)
       return granted
     end
     redis.call('ZREM', ready_key(cursor.queue), id) -- the index lied: the job is elsewhere, or unknown
-    if not found[1] then redis.call('SADD', P .. 'bad', id) end
+    take_bell(cursor.queue, id)
+    if not found[1] or found[1] == 'ready' then redis.call('SADD', P .. 'bad', id) end
     step(cursor, false)
     if examined == EXAMINED then again = 1 end
   end

@@ -4,7 +4,9 @@
 -- ARGV: id, state
 -- RETURNS: 1, or 0 when it moved meanwhile
 
-local job = job_key(ARGV[1])
-if redis.call('HGET', job, 'state') ~= ARGV[2] then return 0 end
+local id, job = ARGV[1], job_key(ARGV[1])
+local found = redis.call('HMGET', job, 'state', 'slot')
+if found[1] ~= ARGV[2] then return 0 end
+leave_slot(id, found[2])
 redis.call('HDEL', job, 'state')
 return 1

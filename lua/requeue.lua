@@ -6,7 +6,8 @@
 -- RETURNS: {1 or 0, a grant (see grant.lua) or {}}; 1 also when this very move was made before
 
 local id, job = ARGV[8], job_key(ARGV[8])
-local found = redis.call('HMGET', job, 'token', 'state', 'slot', 'score', 'progress', 'stage', 'cancel', 'again')
+local found = redis.call('HMGET', job, 'token', 'state', 'slot', 'score', 'progress', 'stage', 'cancel', 'again',
+  'floor')
 local answer = 0
 if found[1] == ARGV[9] and found[2] == 'running' then
   answer = 1
@@ -25,8 +26,8 @@ if found[1] == ARGV[9] and found[2] == 'running' then
   if delay_ms > 0 then status = 'waiting' end
   tell(id, {status = status, stage = found[6] or '', progress = tonumber(found[5] or '') or 0, worker_id = ARGV[2],
     timestamp = ARGV[7], active = {}, message = ARGV[13]}, true)
-elseif found[1] == ARGV[9] then
-  answer = 1
+elseif found[1] == ARGV[9] or found[9] == ARGV[9] then
+  answer = 1 -- made before; it may have been claimed again since
 end
 if ARGV[6] == '' then return {answer, {}} end
 return {answer, grant({worker = ARGV[1], label = ARGV[2], slot = ARGV[3], nonce = ARGV[4], lease_ms = tonumber(ARGV[5]),

@@ -5,6 +5,6 @@
 -- RETURNS: how many jobs stand ready
 
 redis.call('HDEL', P .. 'paused', ARGV[1])
-local first = redis.call('ZRANGE', ready_key(ARGV[1]), 0, 0)
-if first[1] then redis.call('RPUSH', list_key(ARGV[1]), first[1]) end
-return redis.call('ZCARD', ready_key(ARGV[1]))
+local first, count = redis.call('ZRANGE', ready_key(ARGV[1]), 0, 0), redis.call('ZCARD', ready_key(ARGV[1]))
+if redis.call('LLEN', list_key(ARGV[1])) < count then redis.call('RPUSH', list_key(ARGV[1]), first[1]) end
+return count

@@ -30,7 +30,7 @@ from database.jobs import (
     set_pause,
 )
 from database.migrate import init_db
-from errors import InvalidInput, JobFailed, QueueUnavailable
+from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable
 from pipeline.catalog.base import declared_queues, find_pipeline, nearest, plan_first, validate_payload
 from pipeline.catalog.files import take_files
 from redis_client.connection import Connections, queue_errors
@@ -117,17 +117,19 @@ class RedisClient:
     ) -> NewJob:
         """Check a job at the door; nothing is stored but the files it names (from `roots`, else INPUT_ROOTS)."""
         for name, value in (("id", job_id), ("tenant", tenant)):
-            if not isinstance(value, str) or not _ID.match(value):
+            if not isinstance(value, str) or not _ID.fullmatch(value):
                 raise InvalidInput(
                     f"{name}={value!r}: use 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit"
                 )
         if job_data.get("id", job_id) != job_id:
             raise InvalidInput(f"id={job_data['id']!r} in the payload is not the job's id {job_id!r}")
-        if not 0 <= delay <= 366 * 24 * 3600:
+        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay <= 366 * 24 * 3600:
             raise InvalidInput(f"delay={delay!r}: use seconds from 0 to a year")
+        if not isinstance(pipeline, str):
+            raise InvalidInput(f"pipeline={pipeline!r}: use a name")
         chosen = find_pipeline(pipeline)
-        if queue is not None and queue not in declared_queues():
-            raise InvalidInput(f"queue={queue!r} is unknown{nearest(queue, declared_queues())}")
+        if queue is not None and (not isinstance(queue, str) or queue not in declared_queues()):
+            raise InvalidInput(f"queue={queue!r} is unknown{nearest(str(queue), declared_queues())}")
         data = {name: value for name, value in job_data.items() if name not in RESERVED}
         data, artifacts = take_files(chosen, data, roots=roots)
         payload = validate_payload(chosen, data)
@@ -219,20 +221,25 @@ class RedisClient:
         """
         until = time.monotonic() + timeout
         stream = self.queue.key(f"events:{job_id}")
+        ended = False  # by its events: what is left of them is read without a wait
         while (left := until - time.monotonic()) > 0:
             try:
                 with queue_errors():
                     # The block stays under the socket's own time-out.
-                    block = max(1, int(min(left, 1.0) * 1000))
+                    block = 1 if ended else max(1, int(min(left, 1.0) * 1000))
                     answer: Any = self.connections.commands().xread({stream: last_id}, block=block, count=100)
             except QueueUnavailable:
                 time.sleep(min(POLL_SECONDS, left))
                 answer = []
             for event_id, fields in answer[0][1] if answer else []:
                 last_id = event_id
-                yield orjson.loads(fields["event"]) | {"id": event_id}
-            if not answer and find_job(self.database, job_id)["status"] in ENDED:
-                return
+                event = orjson.loads(fields["event"])
+                ended = event["status"] in ENDED
+                yield event | {"id": event_id}
+            if not answer:
+                if find_job(self.database, job_id)["status"] in ENDED:
+                    return
+                ended = False
 
     def cancel(self, job_id: str) -> str:
         """Cancel a job: at once when it does not run, else its worker stops it at its next safe point."""
@@ -308,7 +315,7 @@ class RedisClient:
                 self.queue.enqueue(placed[0])
             elif placed:
                 self.queue.enqueue_many(placed)
-        except QueueUnavailable as error:
+        except HostTrouble as error:  # of Redis, or of the embedded one that cannot start
             for job in jobs:
                 log.warning("enqueue_deferred", job_id=job.id, error=str(error))
 
@@ -317,7 +324,7 @@ class RedisClient:
         try:
             with queue_errors():
                 move()
-        except QueueUnavailable as error:
+        except HostTrouble as error:
             log.warning(event, job_id=job_id, error=str(error))
 
     def _live(self, job_id: str, floor: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ what it popped. Here a command is sent once; only idempotent scripts are repeate
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,16 @@ from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -25,8 +34,14 @@ from settings import get_settings
 
 COMMAND_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
-# Answers that mean "not now", from a server that is read-only, full, loading or re-arranging itself.
-NOT_NOW = ("READONLY", "MISCONF", "OOM", "LOADING", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY ")
+# Answers that mean "not now", from a server that is read-only, full, loading or re-arranging itself. redis-py takes the
+# first word of some away; Redis 6.2 puts its own words before those of a script ("... @user_script: 134: -READONLY").
+NOT_NOW = re.compile(
+    r"(?:^|@user_script: ?\d+: -)(READONLY|MISCONF|OOM|LOADING|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY) "
+)
+NOT_NOW_ERRORS = (ReadOnlyError, OutOfMemoryError, ClusterDownError, TryAgainError, MasterDownError)
+# What other programs push need not be text; it is read, and sent back by `raw`, unchanged.
+ODD_BYTES = "surrogateescape"
 T = TypeVar("T")
 
 
@@ -38,7 +53,7 @@ def queue_errors() -> Iterator[None]:
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise QueueUnavailable(f"Redis does not answer: {error}") from error
     except ResponseError as error:
-        if str(error).startswith(NOT_NOW):
+        if isinstance(error, NOT_NOW_ERRORS) or NOT_NOW.search(str(error)):
             raise QueueUnavailable(f"Redis cannot serve now: {error}") from error
         raise
 
@@ -80,6 +95,7 @@ class Connections:
             "socket_connect_timeout": CONNECT_SECONDS,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
+            "encoding_errors": ODD_BYTES,
             "client_name": "stagecrew",
         }
         secret = get_settings().redis_url
@@ -106,6 +122,11 @@ class Connections:
             self._commands = None
 
 
+def raw(value: str) -> bytes:
+    """What Redis answered, byte for byte as it stands there."""
+    return value.encode(errors=ODD_BYTES)
+
+
 def _refuse_unfit(client: redis.Redis) -> None:
     """A Redis that throws keys away when it is full would throw jobs away."""
     with queue_errors():
@@ -117,4 +138,4 @@ def _refuse_unfit(client: redis.Redis) -> None:
         raise HostTrouble(f"Redis has maxmemory-policy {policy}: it would delete jobs; set it to noeviction")
 
 
-__all__ = ["Connections", "RedisError", "queue_errors", "repeat"]
+__all__ = ["Connections", "RedisError", "queue_errors", "raw", "repeat"]

@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 import structlog
 
-from errors import Permanent
+from database.jobs import find_job
+from errors import Permanent, UnknownJob
 from redis_client.client import RedisClient
-from redis_client.connection import queue_errors
+from redis_client.connection import queue_errors, raw
 from redis_client.reconcile import repair_job
 from settings import ID_PATTERN
 
@@ -34,20 +35,21 @@ def adopt_inbox(client: RedisClient, *, lease_seconds: float, limit: int = 100) 
         try:
             _adopt(client, value, lease_seconds)
             adopted += 1
-        except Permanent as error:
-            log.warning("inbox_set_aside", error=str(error), value=value[:200])
+        except (Permanent, UnknownJob) as error:
+            log.warning("inbox_set_aside", error=str(error), value=ascii(value[:200]))
             with queue_errors():
-                client.get_client().lpush(client.queue.key("inbox_bad"), value)
+                client.get_client().lpush(client.queue.key("inbox_bad"), raw(value))
                 client.get_client().ltrim(client.queue.key("inbox_bad"), 0, KEPT_ASIDE - 1)
         with queue_errors():
-            client.get_client().lrem(inbox, 1, value)
+            client.get_client().lrem(inbox, 1, raw(value))  # type: ignore[arg-type]  # bytes are values too
     return adopted
 
 
 def _adopt(client: RedisClient, value: str, lease_seconds: float) -> None:
-    if _ID.match(value):
-        # The bell of a job that Redis has forgotten, or of one that has ended.
-        repair_job(client.queue, client.database, value, lease_seconds=lease_seconds)
+    if _ID.fullmatch(value):
+        # The bell of a job that Redis has forgotten, or of one that has ended; any other word is no job of ours.
+        if repair_job(client.queue, client.database, value, lease_seconds=lease_seconds) == "gone":
+            find_job(client.database, value)
         return
     try:
         data = orjson.loads(value)

@@ -11,7 +11,7 @@ import orjson
 
 from database.jobs import OpenJob
 from errors import InvalidInput
-from redis_client.connection import Connections, queue_errors, repeat
+from redis_client.connection import Connections, queue_errors, raw, repeat
 from redis_client.scripts import call_script, load_script
 from settings import get_settings
 
@@ -62,7 +62,7 @@ Claim = Grant | Nothing | Busy
 
 def priority_name(value: str | int) -> str:
     """`high`, `normal` or `low` from a word or a number from 1 (low) to 5 (high)."""
-    if isinstance(value, int) and value in PRIORITY_NUMBERS:
+    if isinstance(value, int) and not isinstance(value, bool) and value in PRIORITY_NUMBERS:
         return PRIORITY_NUMBERS[value]
     if isinstance(value, str) and value in HEAD_START_SECONDS:
         return value
@@ -125,7 +125,7 @@ class Queue:
         """Take the best ready job of the slot's queues. `popped` is what BLPOP brought: queue and value."""
         return _read_grant(
             self._run(
-                "claim", **self._slot(slot, nonce), popped_queue=popped[0], popped_value=popped[1], stamp=now_iso()
+                "claim", **self._slot(slot, nonce), popped_queue=popped[0], popped_value=raw(popped[1]), stamp=now_iso()
             )
         )
 

@@ -81,7 +81,7 @@ def copy_pauses(queue: Queue, database: Database) -> None:
 
 def _repair(queue: Queue, database: Database, job: OpenJob, lease_seconds: float) -> str:
     state, token, held = queue.inspect(job.id)
-    if job.in_flight and (not state or not held or token < job.fence):
+    if job.in_flight and state not in ENDED and (not held or token < job.fence):
         # Put back as running under its fence: a living owner's next beat matches, a dead one's lease runs out.
         return "adopted" if queue.adopt(job, token=job.fence, lease_seconds=lease_seconds) else "fine"
     if state in ENDED:

@@ -16,6 +16,7 @@ from pipeline.film.fonts import FONTS, Face
 from pipeline.film.themes import OrnamentKind, Theme, mix, on
 
 Pixels = NDArray[np.float32]
+Points = list[tuple[float, float]]
 
 BLOBS, MESH_SHRINK, GAMMA = 7, 10, 2.2
 NOISE = 1.5  # dither: without it a soft gradient shows bands after the encoder
@@ -29,14 +30,24 @@ def rgb(color: str) -> tuple[int, int, int]:
 
 def enlarge(pixels: Pixels, width: int, height: int) -> Pixels:
     """A small soft picture at full size, smoothly."""
-    planes = [
-        np.asarray(Image.fromarray(pixels[..., c]).resize((width, height), Image.Resampling.BICUBIC)) for c in range(3)
-    ]
-    return np.stack(planes, axis=-1).astype(np.float32)
+    out = np.empty((height, width, 3), np.float32)
+    for channel in range(3):
+        out[..., channel] = enlarge_plane(pixels[..., channel], width, height)
+    return out
+
+
+def enlarge_plane(plane: Pixels, width: int, height: int) -> Pixels:
+    """One channel at full size, smoothly."""
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> Pixels:
     """Soft blobs of the colours over the first one, blended in linear light."""
+    return enlarge(small_mesh(width, height, colors, seed), width, height)
+
+
+def small_mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> Pixels:
+    """The mesh at a tenth of its size; it is so soft that nothing is lost."""
     rng = np.random.default_rng(seed)
     w, h = max(2, width // MESH_SHRINK), max(2, height // MESH_SHRINK)
     long_side = max(w, h)
@@ -49,7 +60,7 @@ def mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> Pixels:
         sigma = rng.uniform(0.16, 0.34) * long_side
         weight = np.exp(-((xs - cx) ** 2 + (ys - cy) ** 2) / (2 * sigma**2))[..., None] * rng.uniform(0.55, 0.95)
         picture += (color - picture) * weight
-    return enlarge((np.clip(picture, 0, 1) ** (1 / GAMMA) * 255).astype(np.float32), width, height)
+    return (np.clip(picture, 0, 1) ** (1 / GAMMA) * 255).astype(np.float32)
 
 
 def dither(pixels: Pixels, seed: int, sigma: float = NOISE) -> Pixels:
@@ -101,6 +112,18 @@ class _Pen:
     def __init__(self, mask: Image.Image) -> None:
         self.draw = ImageDraw.Draw(mask)
 
+    def rings(self, x: float, y: float, radii: list[float], thick: float) -> None:
+        for radius in radii:
+            self.ring(x, y, radius, thick)
+
+    def discs(self, spots: list[tuple[float, float]], radius: float) -> None:
+        for x, y in spots:
+            self.disc(x, y, radius)
+
+    def polygons(self, shapes: list[Points]) -> None:
+        for points in shapes:
+            self.polygon(points)
+
     def disc(self, x: float, y: float, radius: float) -> None:
         s = SUPERSAMPLING
         self.draw.ellipse(((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s), fill=255)
@@ -110,7 +133,7 @@ class _Pen:
         box = ((x - radius) * s, (y - radius) * s, (x + radius) * s, (y + radius) * s)
         self.draw.ellipse(box, outline=255, width=max(1, round(thick * s)))
 
-    def polygon(self, points: list[tuple[float, float]]) -> None:
+    def polygon(self, points: Points) -> None:
         self.draw.polygon([(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in points], fill=255)
 
     def box(self, x: float, y: float, width: float, height: float, thick: float) -> None:
@@ -146,8 +169,8 @@ def _rings(canvas: _Canvas, rng: np.random.Generator) -> None:
     x, y = w * rng.uniform(0.78, 0.98), h * rng.uniform(0.04, 0.16)
     canvas.paint(lambda p: p.disc(x, y, side * 0.42), "#FFFFFF", 0.07)
     canvas.paint(lambda p: p.disc(w - x, h - y * 0.8, side * 0.5), "#000000", 0.10)
-    canvas.paint(lambda p: [p.ring(x, y, side * r, 2.5) for r in (0.5, 0.58, 0.66, 0.74)], "#FFFFFF", 0.22)
-    canvas.paint(lambda p: [p.ring(w - x, h - y * 0.8, side * r, 2.5) for r in (0.58, 0.68, 0.78)], "#FFFFFF", 0.16)
+    canvas.paint(lambda p: p.rings(x, y, [side * r for r in (0.5, 0.58, 0.66, 0.74)], 2.5), "#FFFFFF", 0.22)
+    canvas.paint(lambda p: p.rings(w - x, h - y * 0.8, [side * r for r in (0.58, 0.68, 0.78)], 2.5), "#FFFFFF", 0.16)
     # The dot rides on the lower circle, away from titles and captions.
     angle = rng.uniform(-0.4, -0.3)
     spot = (w - x + math.cos(angle) * side * 0.68, h - y * 0.8 + math.sin(angle) * side * 0.68)
@@ -158,22 +181,20 @@ def _stripes(canvas: _Canvas, rng: np.random.Generator) -> None:
     w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
     lean, thick = side * 0.55, side * 0.16
 
-    def band(pen: _Pen, x: float, top: float, height: float, wide: float) -> None:
+    def band(x: float, top: float, height: float, wide: float) -> Points:
         tilt = lean * height / h
-        pen.polygon([(x + tilt, top), (x + tilt + wide, top), (x + wide, top + height), (x, top + height)])
+        return [(x + tilt, top), (x + tilt + wide, top), (x + wide, top + height), (x, top + height)]
 
     start = w * rng.uniform(0.5, 0.62)
-    canvas.paint(lambda p: [band(p, start + n * thick * 1.7, -10, h + 20, thick) for n in range(4)], "#FFFFFF", 0.05)
-    canvas.paint(lambda p: band(p, -thick * 1.4, -10, h + 20, thick * 0.9), "#000000", 0.22)
-    canvas.paint(lambda p: band(p, w * 0.83, -10, h * 0.2, thick * 0.42), canvas.accent, 0.95)
-    canvas.paint(lambda p: band(p, w * 0.02, h * 0.86, h * 0.2, thick * 0.42), canvas.accent, 0.95)
+    canvas.paint(
+        lambda p: p.polygons([band(start + n * thick * 1.7, -10, h + 20, thick) for n in range(4)]), "#FFFFFF", 0.05
+    )
+    canvas.paint(lambda p: p.polygons([band(-thick * 1.4, -10, h + 20, thick * 0.9)]), "#000000", 0.22)
+    canvas.paint(lambda p: p.polygons([band(w * 0.83, -10, h * 0.2, thick * 0.42)]), canvas.accent, 0.95)
+    canvas.paint(lambda p: p.polygons([band(w * 0.02, h * 0.86, h * 0.2, thick * 0.42)]), canvas.accent, 0.95)
     gap = side * 0.034
     canvas.paint(
-        lambda p: [
-            p.disc(w * 0.06 + c * gap, h * 0.07 + r * gap, gap * (0.2 - 0.018 * (c + r) / 2))
-            for r in range(9)
-            for c in range(9)
-        ],
+        lambda p: p.discs([(w * 0.06 + c * gap, h * 0.07 + r * gap) for r in range(9) for c in range(9)], gap * 0.13),
         "#FFFFFF",
         0.35,
     )
@@ -184,14 +205,17 @@ def _frame(canvas: _Canvas, rng: np.random.Generator) -> None:
     w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
     inset = side * 0.105
     base = h + side * rng.uniform(0.02, 0.08)
-    canvas.paint(lambda p: [p.ring(w / 2, base, side * (0.16 + 0.075 * n), 2) for n in range(9)], canvas.accent, 0.26)
-    canvas.paint(lambda p: [p.ring(w / 2, h - base, side * (0.16 + 0.075 * n), 2) for n in range(5)], canvas.accent, 0.2)
+
+    def ray(angle: float) -> Points:
+        ends = [(w / 2 + math.cos(a) * h, base - math.sin(a) * h) for a in (angle, angle + 0.012)]
+        return [(w / 2, base), *ends]
+
+    canvas.paint(lambda p: p.rings(w / 2, base, [side * (0.16 + 0.075 * n) for n in range(9)], 2), canvas.accent, 0.26)
     canvas.paint(
-        lambda p: [
-            p.polygon([(w / 2, base), (w / 2 + math.cos(a) * h, base - math.sin(a) * h),
-                       (w / 2 + math.cos(a + 0.012) * h, base - math.sin(a + 0.012) * h)])
-            for a in np.linspace(0.3, math.pi - 0.3, 15)
-        ],
+        lambda p: p.rings(w / 2, h - base, [side * (0.16 + 0.075 * n) for n in range(5)], 2), canvas.accent, 0.2
+    )
+    canvas.paint(
+        lambda p: p.polygons([ray(angle) for angle in np.linspace(0.3, math.pi - 0.3, 15)]),
         canvas.accent,
         0.05,
     )
@@ -203,23 +227,25 @@ def _frame(canvas: _Canvas, rng: np.random.Generator) -> None:
 def _blobs(canvas: _Canvas, rng: np.random.Generator) -> None:
     w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
 
-    def blob(pen: _Pen, x: float, y: float, radius: float, phase: float) -> None:
+    def blob(x: float, y: float, radius: float, phase: float) -> Points:
         turn = np.linspace(0, 2 * math.pi, 90, endpoint=False)
         reach = radius * (1 + 0.16 * np.sin(3 * turn + phase) + 0.08 * np.sin(5 * turn - phase))
-        pen.polygon([(x + r * math.cos(t), y + r * math.sin(t)) for r, t in zip(reach, turn, strict=True)])
+        return [(x + r * math.cos(t), y + r * math.sin(t)) for r, t in zip(reach, turn, strict=True)]
 
     phase = rng.uniform(0, 6)
-    canvas.paint(lambda p: blob(p, w * 0.95, h * 0.05, side * 0.42, phase), "#FF8FB1", 0.85)
-    canvas.paint(lambda p: blob(p, w * 0.02, h * 0.95, side * 0.46, phase + 1), canvas.accent, 0.9)
-    canvas.paint(lambda p: blob(p, w * 0.03, h * 0.12, side * 0.17, phase + 2), "#FFFFFF", 0.14)
-    canvas.paint(lambda p: blob(p, w * 0.99, h * 0.8, side * 0.22, phase + 3), "#7FE3D4", 0.7)
+    # On wide pictures the titles reach further out, so the blobs keep closer to the corners.
+    big = side * min(1.0, 0.62 * h / w if h < 1.5 * w else 1.0)
+    canvas.paint(lambda p: p.polygon(blob(w * 0.96, h * 0.04, big * 0.42, phase)), "#FF8FB1", 0.85)
+    canvas.paint(lambda p: p.polygon(blob(w * 0.02, h * 0.96, big * 0.46, phase + 1)), canvas.accent, 0.9)
+    canvas.paint(lambda p: p.polygon(blob(w * 0.03, h * 0.12, big * 0.17, phase + 2)), "#FFFFFF", 0.14)
+    canvas.paint(lambda p: p.polygon(blob(w * 0.99, h * 0.8, big * 0.22, phase + 3)), "#7FE3D4", 0.7)
     for color in ("#FFFFFF", canvas.accent, "#7FE3D4", "#FF8FB1"):
         spots = [
             (rng.uniform(0.04, 0.96) * w, (rng.uniform(0.02, 0.2) if n % 2 else rng.uniform(0.8, 0.97)) * h)
             for n in range(6)
         ]
         radius = side * rng.uniform(0.008, 0.014)
-        canvas.paint(lambda p, s=spots, r=radius: [p.disc(x, y, r) for x, y in s], color, 0.85)  # type: ignore[misc]
+        canvas.paint(lambda p, s=spots, r=radius: p.discs(s, r), color, 0.85)  # type: ignore[misc]
 
 
 ORNAMENTS: dict[OrnamentKind, Callable[[_Canvas, np.random.Generator], None]] = {

@@ -59,17 +59,17 @@ def document(timeline: Timeline) -> str:
 
 
 def color_tag(color: str, which: int = 1) -> str:
-    """`\\1c` (fill) or `\\3c` (outline) of #RRGGBB."""
+    r"""`\1c` (fill) or `\3c` (outline) of #RRGGBB."""
     return f"\\{which}c&H{color[5:7]}{color[3:5]}{color[1:3]}&"
 
 
 def alpha_tag(alpha: float) -> str:
-    """`\\alpha` of 0 (opaque) to 1 (invisible)."""
+    r"""`\alpha` of 0 (opaque) to 1 (invisible)."""
     return f"\\alpha&H{round(255 * min(max(alpha, 0.0), 1.0)):02X}&"
 
 
 def rounded_box(width: float, height: float, radius: float) -> str:
-    """A rounded rectangle as a `\\p3` drawing."""
+    r"""A rounded rectangle as a `\p3` drawing."""
     w, h = round(width * PEN), round(height * PEN)
     r = round(min(radius, width / 2, height / 2) * PEN)
     if r <= 0:
@@ -82,7 +82,7 @@ def rounded_box(width: float, height: float, radius: float) -> str:
 
 
 def check_mark(width: float, height: float) -> str:
-    """A tick as a `\\p3` polygon."""
+    r"""A tick as a `\p3` polygon."""
     points = [(0.0, 0.54), (0.13, 0.41), (0.37, 0.65), (0.86, 0.13), (1.0, 0.26), (0.37, 0.92)]
     spots = [f"{round(x * width * PEN)} {round(y * height * PEN)}" for x, y in points]
     return f"m {spots[0]} l " + " ".join(spots[1:])
@@ -153,9 +153,7 @@ def _label(label: Label, fps: int) -> list[str]:
     def tags(frame: int, *, shade: bool = False) -> str:
         down, scale, seen = motion(frame)
         drop = max(2.0, label.px * 0.03) if shade else 0.0
-        text = f"\\an{4 if label.left else 5}\\pos({label.x:.2f},{y + down + drop:.2f})" + _font(
-            label.face, label.px
-        )
+        text = f"\\an{4 if label.left else 5}\\pos({label.x:.2f},{y + down + drop:.2f})" + _font(label.face, label.px)
         if label.tracking:
             text += f"\\fsp{label.tracking * label.px:.2f}"
         if scale != 1.0:
@@ -227,10 +225,12 @@ def _page_box(page: CaptionPage, look: CaptionLook, first: int, last: int, fps: 
     ground = f"\\an5\\pos({page.x:.2f},{page.y:.2f})" + color_tag(look.box)
     ground += alpha_tag(0.03 if look.mode == "box" else 0.2) + "\\p3"
     drawing = rounded_box(width, height, radius)
-    shade = f"\\an5\\pos({page.x:.2f},{page.y + 8:.2f})" + color_tag("#000000") + alpha_tag(0.82) + "\\blur12\\p3"
+    # Only the shadow's lower rim shows, and libass pays for every pixel: so only that is drawn.
+    low, thick = page.y + height / 2 - 10, 34
+    shade = f"\\an5\\pos({page.x:.2f},{low:.2f})" + color_tag("#000000") + alpha_tag(0.8) + "\\blur9\\p3"
     lines = [_event(21, first, last, fps, ground, drawing)]
     if look.mode == "box":
-        lines.append(_event(20, first, last, fps, shade, drawing))
+        lines.append(_event(20, first, last, fps, shade, rounded_box(width - 10, thick, radius)))
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.film import fonts
 from pipeline.film.layout import clean
@@ -17,7 +18,8 @@ MOST_WORDS = 4
 PAUSE_SECONDS = 0.55
 SPACE_EM = 0.3
 SMALLEST = 0.5
-ENDS_SENTENCE, ENDS_CLAUSE = ".!?…。!?", ",;:—–、，"
+# The full-width marks of Chinese and Japanese are written by their numbers: they look like ours.
+ENDS_SENTENCE, ENDS_CLAUSE = ".!?\u2026\u3002\uff01\uff1f", ",;:\u2014\u2013\u3001\uff0c"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def split(words: Sequence[Word], look: CaptionLook, px: float, width: float) -> 
 
 def _cost(words: Sequence[Word], fullness: float) -> float:
     cost = 1.0 + (1.0 - min(fullness, 1.0)) ** 2 + (0.7 if len(words) == 1 else 0.0)
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if word.text[-1] in ENDS_SENTENCE:
             cost += 4.0
         elif word.text[-1] in ENDS_CLAUSE:

@@ -1,7 +1,7 @@
 """Frame number -> picture without text: a pure function into a reused I420 buffer. Runs in the child only.
 
-Every pixel is computed about once: behind the opaque part of a card the plate is not drawn, and only the card's soft
-rim is blended.
+A card and the plate behind it zoom about the same point at the same rate, so once a card has risen both are one
+picture, laid together beforehand: from then on a frame costs one resize of each plane.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pipeline.film import pictures
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
 from pipeline.film.themes import THEMES
-from pipeline.film.timeline import Cut, Plate, Shot, Sprite, Timeline
-from pipeline.film.warp import Backend, best_backend
+from pipeline.film.timeline import Cut, Shot, Sprite, Timeline
+from pipeline.film.warp import Backend, Spot, best_backend
 
 RISE_SECONDS = 0.9
 SHOTS_KEPT = 3
@@ -38,10 +38,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Set:
-    """The rasters of one shot."""
+    """The rasters of one shot: its plate, its card, and both laid together with the card at rest."""
 
     plate: Planes
     card: CardPlanes | None
+    whole: Planes
 
 
 class Compositor:
@@ -79,8 +80,10 @@ class Compositor:
     def _set(self, at: int) -> _Set:
         if at not in self._sets:
             shot = self._timeline.shots[at]
+            plate = pictures.plate(shot.plate.picture, self._theme)
             card = pictures.card(shot.sprite.picture, self._theme) if shot.sprite else None
-            self._sets[at] = _Set(pictures.plate(shot.plate.picture, self._theme), card)
+            at_rest = plate if card is None else self._laid(plate, card, _anchor(shot, self._timeline, plate)[0])
+            self._sets[at] = _Set(plate, card, at_rest)
             while len(self._sets) > SHOTS_KEPT:
                 self._sets.popitem(last=False)
         self._sets.move_to_end(at)
@@ -90,14 +93,37 @@ class Compositor:
         shot, rasters = self._timeline.shots[at], self._set(at)
         first, last = self._visible(at, shot)
         share = min(max((number - first) / max(1, last - first), 0.0), 1.0)
+        zoom = shot.plate.zoom[0] + (shot.plate.zoom[1] - shot.plate.zoom[0]) * share
+        k = _raster_scale(self._timeline, rasters.plate) / zoom
+        fixed, spot = _anchor(shot, self._timeline, rasters.plate)
         whole = (0, 0, self._timeline.width, self._timeline.height)
-        if shot.sprite is None or rasters.card is None:
-            self._plate(shot.plate, rasters.plate, share, frame, [whole])
-            return
         enter = min(1.0, (number - first) / (RISE_SECONDS * self._timeline.fps))
-        place = _CardPlace.of(shot.sprite, rasters.card, share, enter, whole)
-        self._plate(shot.plate, rasters.plate, share, frame, _around(whole, place.inner))
+        if shot.sprite is None or rasters.card is None or enter >= 1:
+            self._zoom(rasters.whole, frame, k, fixed, spot, whole)
+            return
+        place = _CardPlace.of(shot.sprite, rasters.card, k, spot, enter, whole)
+        for area in _around(whole, place.inner):
+            self._zoom(rasters.plate, frame, k, fixed, spot, area)
         self._card(rasters.card, place, frame)
+
+    def _laid(self, plate: Planes, card: CardPlanes, at: Spot) -> Planes:
+        """The plate with the card's middle on a point of it, both being rasters of the same scale."""
+        out = Planes(plate.y.copy(), plate.u.copy(), plate.v.copy())
+        for target, source, alpha, shrink in (
+            (out.y, card.planes.y, card.alpha, 1),
+            (out.u, card.planes.u, card.alpha_half, 2),
+            (out.v, card.planes.v, card.alpha_half, 2),
+        ):
+            height, width = source.shape
+            x, y = at[0] // shrink - width // 2, at[1] // shrink - height // 2
+            left, top = max(0, -x), max(0, -y)
+            right, bottom = min(width, target.shape[1] - x), min(height, target.shape[0] - y)
+            here, there = (
+                (slice(top, bottom), slice(left, right)),
+                (slice(y + top, y + bottom), slice(x + left, x + right)),
+            )
+            self._backend.over(target[there], source[here], alpha[here])
+        return out
 
     def _visible(self, at: int, shot: Shot) -> tuple[int, int]:
         cuts = self._timeline.cuts
@@ -105,19 +131,16 @@ class Compositor:
         after = cuts[at].frames // 2 if at < len(cuts) else 0
         return shot.first - before, shot.last + after
 
-    def _plate(self, plate: Plate, planes: Planes, share: float, frame: Frame, areas: list[Area]) -> None:
-        zoom = plate.zoom[0] + (plate.zoom[1] - plate.zoom[0]) * share
-        height, width = planes.y.shape
-        k = min(width / self._timeline.width, height / self._timeline.height) / zoom
-        x = (width - self._timeline.width * k) * plate.focus[0]
-        y = (height - self._timeline.height * k) * plate.focus[1]
-        for x0, y0, x1, y1 in areas:
-            self._backend.warp(planes.y, frame.y[y0:y1, x0:x1], k, x + x0 * k, y + y0 * k)
-            half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
-            for source, target in ((planes.u, frame.u), (planes.v, frame.v)):
-                self._backend.warp(source, target[half], k, (x + x0 * k) / 2, (y + y0 * k) / 2)
+    def _zoom(self, planes: Planes, frame: Frame, k: float, at: Spot, spot: Spot, area: Area) -> None:
+        x0, y0, x1, y1 = area
+        here = (spot[0] - x0, spot[1] - y0)
+        self._backend.zoom(planes.y, frame.y[y0:y1, x0:x1], k, at, here)
+        half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
+        for source, target in ((planes.u, frame.u), (planes.v, frame.v)):
+            self._backend.zoom(source, target[half], k, (at[0] // 2, at[1] // 2), (here[0] // 2, here[1] // 2))
 
     def _card(self, card: CardPlanes, place: _CardPlace, frame: Frame) -> None:
+        """A card on its way up: its opaque inside is written, only its soft rim is blended."""
         planes, k = card.planes, place.k
         for area in [place.inner, *_around(place.outer, place.inner)]:
             x0, y0, x1, y1 = area
@@ -188,17 +211,33 @@ class _CardPlace:
     outer: Area
 
     @classmethod
-    def of(cls, sprite: Sprite, card: CardPlanes, share: float, enter: float, whole: Area) -> _CardPlace:
-        zoom = sprite.zoom[0] + (sprite.zoom[1] - sprite.zoom[0]) * share
-        k = card.scale / zoom
-        center_x = sprite.center[0]
-        center_y = sprite.center[1] + sprite.rise * (1 - enter) ** 4
+    def of(cls, sprite: Sprite, card: CardPlanes, k: float, spot: Spot, enter: float, whole: Area) -> _CardPlace:
+        center_x, center_y = spot[0], spot[1] + sprite.rise * (1 - enter) ** 4
         height, width = card.alpha.shape
         x, y = width / 2 - center_x * k, height / 2 - center_y * k
         x0, y0, x1, y1 = card.inner
         inner = _clip((_up((x0 - x) / k), _up((y0 - y) / k), _down((x1 - x) / k), _down((y1 - y) / k)), whole)
-        outer = _clip((_down(-x / k), _down(-y / k), _up((width - x) / k), _up((height - y) / k)), whole)
+        # Rounded inwards: at its very edge the raster is clear, and nothing may be read beyond it.
+        outer = _clip((_up(-x / k), _up(-y / k), _down((width - x) / k), _down((height - y) / k)), whole)
         return cls(k, x, y, inner, outer)
+
+
+def _raster_scale(timeline: Timeline, plate: Planes) -> float:
+    return float(min(plate.y.shape[1] / timeline.width, plate.y.shape[0] / timeline.height))
+
+
+def _anchor(shot: Shot, timeline: Timeline, plate: Planes) -> tuple[Spot, Spot]:
+    """The point that stays while a shot zooms: on its raster and on the frame, whole even pixels on both."""
+    if shot.sprite is not None:
+        spot = (_even(shot.sprite.center[0]), _even(shot.sprite.center[1]))
+    else:
+        spot = (_even(timeline.width * shot.plate.focus[0]), _even(timeline.height * shot.plate.focus[1]))
+    scale = _raster_scale(timeline, plate)
+    return (_even(spot[0] * scale), _even(spot[1] * scale)), spot
+
+
+def _even(value: float) -> int:
+    return round(value / 2) * 2
 
 
 def _up(value: float) -> int:

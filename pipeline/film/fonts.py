@@ -63,13 +63,13 @@ def width(text: str, face: Face, px: float, *, tracking: float = 0.0) -> float:
 
 
 def ass_size(face: Face, px: float) -> float:
-    """Libass' `\\fs` for an em of `px` pixels: it scales the Windows box, not the em."""
+    r"""Libass' `\fs` for an em of `px` pixels: it scales the Windows box, not the em."""
     m = metrics(face)
     return px * (m.ascent + m.descent)
 
 
 def cap_shift(face: Face, px: float) -> float:
-    """How far `\\an5` must be moved down (pixels) so that capitals, not the line's box, are centred."""
+    r"""How far `\an5` must be moved down (pixels) so that capitals, not the line's box, are centred."""
     m = metrics(face)
     return px * (m.cap_height / 2 - (m.ascent - m.descent) / 2)
 

@@ -65,7 +65,7 @@ def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_S
         raise TooLarge(f"{name} needs more memory to decode than this machine gives.") from error
     except Exception as error:
         raise InvalidInput(f"{name} is damaged: its picture cannot be decoded.") from error
-    if alpha and picture.getextrema()[3][0] == 255:
+    if alpha and picture.getchannel("A").getextrema()[0] == 255:
         picture = picture.convert("RGB")
     return picture
 
@@ -76,7 +76,9 @@ def _content(source: Path | bytes, name: str) -> bytes:
     else:
         try:
             if source.stat().st_size > MOST_BYTES:
-                raise TooLarge(f"{name} has {source.stat().st_size / 1e6:.1f} MB; at most {MOST_BYTES / 1e6:.0f} MB are taken.")
+                raise TooLarge(
+                    f"{name} has {source.stat().st_size / 1e6:.1f} MB; at most {MOST_BYTES / 1e6:.0f} MB are taken."
+                )
             content = source.read_bytes()
         except OSError as error:
             raise InvalidInput(f"{name} cannot be read: {error.strerror or error}.") from error
@@ -102,11 +104,15 @@ def _open(content: bytes, name: str) -> Any:
         raise InvalidInput(f"{name} is damaged: its header cannot be read.") from error
     width, height = picture.size
     if width * height > MOST_PIXELS:
-        raise TooLarge(f"{name} has {width * height / 1e6:.0f} megapixels; at most {MOST_PIXELS // 1_000_000} are taken.")
+        raise TooLarge(
+            f"{name} has {width * height / 1e6:.0f} megapixels; at most {MOST_PIXELS // 1_000_000} are taken."
+        )
     if min(width, height) < LEAST_SIDE:
         raise InvalidInput(f"{name} is {width}x{height} pixels; each side needs at least {LEAST_SIDE}.")
     if max(width, height) / min(width, height) > MOST_RATIO:
-        raise InvalidInput(f"{name} is {width}x{height} pixels; a side may be at most {MOST_RATIO:.0f} times the other.")
+        raise InvalidInput(
+            f"{name} is {width}x{height} pixels; a side may be at most {MOST_RATIO:.0f} times the other."
+        )
     return picture
 
 

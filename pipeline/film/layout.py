@@ -283,7 +283,10 @@ def _tokens(text: str) -> list[str]:
     # A token that begins with a space starts a new word; wide (CJK) letters may break anywhere.
     tokens: list[str] = []
     for word in text.split(" "):
-        pieces = re.findall(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]|[^\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]+", word)
+        pieces = re.findall(
+            r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]|[^\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]+",
+            word,
+        )
         tokens += [(" " if at == 0 else "") + piece for at, piece in enumerate(pieces)]
     return tokens
 

@@ -52,13 +52,15 @@ def _response(size: int, biquads: tuple[Biquad, ...]) -> NDArray[np.complex64]:
 
 
 def integrated(sound: Sound) -> float:
-    """Integrated loudness in LUFS; -120 for silence or less than 0.4 s."""
+    """Integrated loudness in LUFS (mono counts as played on both sides); -120 for silence or less than 0.4 s."""
     weighted = filtered(sound, (SHELF, HIGHPASS)).astype(np.float64)
     hop = RATE // 10
     tenths = len(weighted) // hop
     if tenths < 4:
         return SILENCE
     power = (weighted[: tenths * hop].reshape(tenths, -1) ** 2).sum(axis=1) / hop
+    if sound.ndim == 1:
+        power = power * 2
     blocks = np.convolve(power, np.full(4, 0.25), "valid")
     loud = blocks[_lufs(blocks) > ABSOLUTE_GATE]
     if not len(loud):
@@ -81,7 +83,7 @@ def block_peaks(sound: Sound) -> NDArray[np.float32]:
         np.maximum(top, np.abs(line), out=top)
         for phase in _phases():
             np.maximum(top, np.abs(np.convolve(line, phase, "same")), out=top)
-    return peaks.reshape(count, BLOCK).max(axis=1)
+    return np.asarray(peaks.reshape(count, BLOCK).max(axis=1), np.float32)
 
 
 @cache
@@ -89,9 +91,7 @@ def _phases() -> tuple[NDArray[np.float32], ...]:
     """Windowed-sinc taps that give the samples between the samples."""
     at = np.arange(TAPS + 1) - TAPS / 2
     window = np.kaiser(TAPS + 1, 6.0)
-    return tuple(
-        (np.sinc(at - part / OVERSAMPLING) * window).astype(np.float32) for part in range(1, OVERSAMPLING)
-    )
+    return tuple((np.sinc(at - part / OVERSAMPLING) * window).astype(np.float32) for part in range(1, OVERSAMPLING))
 
 
 def true_peak(sound: Sound) -> float:
@@ -99,9 +99,11 @@ def true_peak(sound: Sound) -> float:
     return float(20 * np.log10(max(float(block_peaks(sound).max()), 1e-6)))
 
 
-def limited(sound: Sound, ceiling: float) -> Sound:
-    """The sound with its true peak held under `ceiling` (linear), by smooth gains that see 5 ms ahead."""
-    peaks = block_peaks(sound)
+def limited(sound: Sound, ceiling: float, peaks: NDArray[np.floating]) -> Sound:
+    """The sound with its true peak held under `ceiling` (linear), by smooth gains that see 5 ms ahead.
+
+    `peaks` are the sound's own `block_peaks`.
+    """
     wanted = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-9))
     reach = LOOKAHEAD_BLOCKS
     around = np.lib.stride_tricks.sliding_window_view(np.pad(wanted, reach + 1, mode="edge"), 2 * reach + 3)
@@ -126,4 +128,4 @@ def _released(gains: NDArray[np.float64]) -> NDArray[np.float64]:
 def by_sample(gains: NDArray[np.floating], samples: int) -> Sound:
     """Gains given for each millisecond, for each sample."""
     centers = (np.arange(len(gains)) + 0.5) * BLOCK
-    return np.interp(np.arange(samples), centers, gains).astype(np.float32)
+    return np.asarray(np.interp(np.arange(samples), centers, gains), np.float32)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 Wave = NDArray[np.float32]
 
-RATE = 24_000  # nothing of the bed lies above 6.5 kHz; it is resampled once at the end
-LOWPASS_HZ = 6500.0
+RATE = 24_000  # a bed has nothing to say above 8 kHz; it is resampled once at the end
 ENDING_SECONDS, REVERB_SECONDS = 2.0, 1.5
 
 
@@ -123,18 +122,17 @@ def _pad(notes: list[float], seconds: float, attack: float = 0.35) -> Wave:
                 line += current / harmonic**1.6
             out[:, 0] += line * np.float32(left)
             out[:, 1] += line * np.float32(1 - left)
-    return (out * (envelope / len(notes) / 2)[:, None]).astype(np.float32)
+    return np.asarray(out * (envelope / len(notes) / 2)[:, None], np.float32)
 
 
 def _pluck(note: float) -> Wave:
     t = _times(0.9)
     body = np.exp(-t * 6) * np.sin(2 * np.pi * note * t) + 0.4 * np.exp(-t * 11) * np.sin(4 * np.pi * note * t)
-    return ((body + 0.18 * np.exp(-t * 20) * np.sin(6 * np.pi * note * t)) * np.minimum(1, t / 0.004)).astype(np.float32)
+    body += 0.18 * np.exp(-t * 20) * np.sin(6 * np.pi * note * t)
+    return np.asarray(body * np.minimum(1, t / 0.004), np.float32)
 
 
-def _arpeggio(
-    track: Wave, score: Score, chord: list[float], at: float, bar: float, plucks: dict[float, Wave]
-) -> None:
+def _arpeggio(track: Wave, score: Score, chord: list[float], at: float, bar: float, plucks: dict[float, Wave]) -> None:
     for step in range(score.steps):
         note = chord[score.arp[step % len(score.arp)] % len(chord)] * 2
         if note not in plucks:
@@ -149,7 +147,8 @@ def _bass(note: float, seconds: float) -> Wave:
         note /= 2
     t = _times(seconds)
     envelope = np.minimum(1, t / 0.02) * np.exp(-t * 0.9) * np.minimum(1, (t[-1] - t) / 0.08)
-    return ((np.sin(2 * np.pi * note * t) + 0.25 * np.sin(4 * np.pi * note * t)) * envelope * 0.5).astype(np.float32)
+    tone = np.sin(2 * np.pi * note * t) + 0.25 * np.sin(4 * np.pi * note * t)
+    return np.asarray(tone * envelope * 0.5, np.float32)
 
 
 def _drums(track: Wave, score: Score, at: float, bar: float, rng: np.random.Generator) -> None:
@@ -158,7 +157,9 @@ def _drums(track: Wave, score: Score, at: float, bar: float, rng: np.random.Gene
         if score.kick and (number % 2 == 0 or score.kick > 0.6):
             t = _times(0.22)
             pitch = 46 * t + 60 / 30 * (1 - np.exp(-t * 30))
-            _add(track, (np.sin(2 * np.pi * pitch) * np.exp(-t * 14) * score.kick).astype(np.float32), at + number * beat)
+            _add(
+                track, (np.sin(2 * np.pi * pitch) * np.exp(-t * 14) * score.kick).astype(np.float32), at + number * beat
+            )
         if score.hat:
             _noise(track, rng, at + (number + 0.5) * beat, 0.05, 90, score.hat)
         if score.clap and number % 2:
@@ -194,8 +195,3 @@ def _faded(track: Wave, ending: float) -> Wave:
     opening = min(len(track), RATE // 4)
     fade[:opening] *= np.linspace(0, 1, opening, dtype=np.float32)
     return track * fade[:, None]
-
-
-def lowpass_gain(hertz: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The bed's low-pass, for whoever resamples it in the frequency domain."""
-    return 1 / np.sqrt(1 + (hertz / LOWPASS_HZ) ** 8)

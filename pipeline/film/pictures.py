@@ -20,7 +20,9 @@ from pipeline.film.timeline import Picture
 Bytes = NDArray[np.uint8]
 
 PHOTO_NOISE = 0.6
-CARD_SCALE = 1.06  # cards are rastered a little larger than shown, for their zoom
+RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)  # BT.709
+U_SCALE, V_SCALE = np.float32(224 / 255 / 1.8556), np.float32(224 / 255 / 1.5748)
+CARD_SCALE = 1.12  # the plates' own, so that a card can be laid on its plate pixel by pixel
 VEIL_LIGHT, VEIL_DARK = 0.76, 0.9  # less left a ghost of the product, or grey fog on a dark ground
 SHADOW_BLUR, SHADOW_DROP, SHADOW_ALPHA, CARD_MARGIN = 26, 18, 0.34, 76
 
@@ -38,33 +40,48 @@ class Planes:
 class CardPlanes:
     """A card with its shadow: premultiplied planes, alpha at both sizes, and the rectangle that is fully opaque.
 
-    `scale` is raster pixels for each output pixel; `inner` is x0, y0, x1, y1 in raster pixels.
+    `inner` is x0, y0, x1, y1 in raster pixels; the raster has CARD_SCALE pixels for each of the frame's.
     """
 
     planes: Planes
     alpha: Bytes
     alpha_half: Bytes
     inner: tuple[int, int, int, int]
-    scale: float
 
 
 def to_planes(pixels: Pixels, noise: float, seed: int) -> Planes:
     """RGB (0..255) to limited-range BT.709; `noise` dithers the luma."""
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    y = 16 + luma * np.float32(219 / 255)
-    if noise:
-        y += np.random.default_rng(seed).standard_normal(y.shape, dtype=np.float32) * np.float32(noise)
-    half = (slice(None, None, 2), slice(None, None, 2))
+    luma = _luma(pixels)
+    small, red, blue = _quarter(luma), _quarter(pixels[..., 0]), _quarter(pixels[..., 2])
+    y, u, v = _scaled(luma), 128 + (blue - small) * U_SCALE, 128 + (red - small) * V_SCALE
+    return Planes(*(_bytes(plane) for plane in (_noisy(y, noise, seed), u, v)))
 
-    def quarter(plane: Pixels) -> Pixels:
-        return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
-    small = quarter(luma)
-    del half
-    u = 128 + (quarter(blue) - small) * np.float32(224 / 255 / 1.8556)
-    v = 128 + (quarter(red) - small) * np.float32(224 / 255 / 1.5748)
-    return Planes(*(_bytes(plane) for plane in (y, u, v)))
+def soft_planes(small: Pixels, width: int, height: int, seed: int) -> Planes:
+    """A soft picture given at a tenth of its size: converted there, and only then made large."""
+    luma = _luma(small)
+    u = 128 + (small[..., 2] - luma) * U_SCALE
+    v = 128 + (small[..., 0] - luma) * V_SCALE
+    y = _noisy(art.enlarge_plane(_scaled(luma), width, height).copy(), art.NOISE, seed)
+    half = (width // 2, height // 2)
+    return Planes(_bytes(y), _bytes(art.enlarge_plane(u, *half)), _bytes(art.enlarge_plane(v, *half)))
+
+
+def _luma(pixels: Pixels) -> Pixels:
+    return np.asarray(pixels[..., 0] * RED + pixels[..., 1] * GREEN + pixels[..., 2] * BLUE, np.float32)
+
+
+def _scaled(luma: Pixels) -> Pixels:
+    return luma * np.float32(219 / 255) + np.float32(16)
+
+
+def _noisy(y: Pixels, noise: float, seed: int) -> Pixels:
+    y += np.random.default_rng(seed).standard_normal(y.shape, dtype=np.float32) * np.float32(noise)
+    return y
+
+
+def _quarter(plane: Pixels) -> Pixels:
+    return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
 
 def _bytes(plane: Pixels) -> Bytes:
@@ -76,15 +93,13 @@ def plate(picture: Picture, theme: Theme) -> Planes:
     width, height = picture.width, picture.height
     noise = art.NOISE
     match picture.treatment:
-        case "mesh":
-            pixels = art.mesh(width, height, picture.colors, picture.seed)
+        case "mesh" | "veil":
+            return soft_planes(_veil(picture), width, height, picture.seed)
         case "art":
             pixels = _art(picture, theme)
-        case "veil":
-            pixels = _veil(picture)
         case "extend":
             pixels, noise = _extend(picture), PHOTO_NOISE
-        case "cover" | "card":
+        case _:
             pixels, noise = _floats(_cover(_open(picture.path), width, height, 1.0)), PHOTO_NOISE
     return to_planes(pixels, noise, picture.seed)
 
@@ -92,41 +107,36 @@ def plate(picture: Picture, theme: Theme) -> Planes:
 def card(picture: Picture, theme: Theme) -> CardPlanes:
     """A rounded card with its shadow, from a photo or as art with a monogram."""
     scale = CARD_SCALE
-    width, height = (round(side * scale / 2) * 2 for side in (picture.width, picture.height))
+    width, height = (round(side * scale / 4) * 4 for side in (picture.width, picture.height))
     margin, radius = round(CARD_MARGIN * scale / 2) * 2, picture.radius * scale
     face = _face(picture, theme, width, height)
     full = (width + 2 * margin, height + 2 * margin)
     mask = _rounded(width, height, radius)
-    alpha = np.zeros((full[1], full[0]), np.float32)
     shade = Image.new("L", full)
     shade.paste(mask, (margin, margin + round(SHADOW_DROP * scale)))
     shadow = np.asarray(shade.filter(ImageFilter.GaussianBlur(SHADOW_BLUR * scale)), np.float32) / 255 * SHADOW_ALPHA
     # The blur's tail is cut to nothing at the edge, so that no faint rectangle shows around the shadow.
     shadow *= _edge_fade(full[0], full[1], margin)
-    cover = np.zeros_like(alpha)
+    cover = np.zeros((full[1], full[0]), np.float32)
     cover[margin : margin + height, margin : margin + width] = np.asarray(mask, np.float32) / 255
-    alpha = cover + shadow * (1 - cover)
+    alpha = np.asarray(cover + shadow * (1 - cover), np.float32)
     pixels = np.zeros((full[1], full[0], 3), np.float32)
     pixels[margin : margin + height, margin : margin + width] = face
     pixels *= cover[..., None]
-    return _premultiplied(pixels, alpha, cover, margin, radius, scale, picture)
+    return _premultiplied(pixels, alpha, cover, margin, radius, picture)
 
 
 def _premultiplied(
-    pixels: Pixels, alpha: Pixels, cover: Pixels, margin: int, radius: float, scale: float, picture: Picture
+    pixels: Pixels, alpha: Pixels, cover: Pixels, margin: int, radius: float, picture: Picture
 ) -> CardPlanes:
     # The shadow is black; in limited-range YUV black is (16, 128, 128), so the offsets are weighted by alpha.
-    luma = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    luma = _luma(pixels)
     y = 16 * alpha + luma * np.float32(219 / 255)
     noise = np.random.default_rng(picture.seed).standard_normal(y.shape, dtype=np.float32)
     y += noise * cover * np.float32(PHOTO_NOISE)
-
-    def quarter(plane: Pixels) -> Pixels:
-        return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
-
-    alpha_half, small = quarter(alpha), quarter(luma)
-    u = 128 * alpha_half + (quarter(pixels[..., 2]) - small) * np.float32(224 / 255 / 1.8556)
-    v = 128 * alpha_half + (quarter(pixels[..., 0]) - small) * np.float32(224 / 255 / 1.5748)
+    alpha_half, small = _quarter(alpha), _quarter(luma)
+    u = 128 * alpha_half + (_quarter(pixels[..., 2]) - small) * U_SCALE
+    v = 128 * alpha_half + (_quarter(pixels[..., 0]) - small) * V_SCALE
     # Inside the corners' inscribed square everything is opaque and needs no blending.
     inset = margin + math.ceil(radius * (1 - math.sqrt(0.5))) + 2
     height, width = alpha.shape
@@ -135,16 +145,15 @@ def _premultiplied(
         _bytes(alpha * 255),
         _bytes(alpha_half * 255),
         (inset, inset, width - inset, height - inset),
-        scale,
     )
 
 
 def _edge_fade(width: int, height: int, margin: int) -> Pixels:
     def ramp(length: int) -> Pixels:
         near = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32)
-        return np.clip(near / (margin * 0.4), 0, 1)
+        return np.asarray(np.clip(near / (margin * 0.4), 0, 1), np.float32)
 
-    return np.minimum.outer(ramp(height), ramp(width))
+    return np.asarray(np.minimum.outer(ramp(height), ramp(width)), np.float32)
 
 
 def _rounded(width: int, height: int, radius: float) -> Image.Image:
@@ -168,9 +177,7 @@ def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
 def _art(picture: Picture, theme: Theme) -> Pixels:
     if picture.path:
         return _floats(_cover(_open(picture.path).convert("RGB"), picture.width, picture.height, 1.0))
-    return art.compose(
-        picture.width, picture.height, picture.colors, picture.ornament, picture.seed, theme.highlight
-    )
+    return art.compose(picture.width, picture.height, picture.colors, picture.ornament, picture.seed, theme.highlight)
 
 
 def _open(path: str) -> Image.Image:
@@ -192,11 +199,10 @@ def _cover(image: Image.Image, width: int, height: int, closeness: float) -> Ima
     return image.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
 
 
-def _soft(image: Image.Image, width: int, height: int, radius: float) -> Pixels:
-    """The picture blurred beyond recognition, covering the area."""
-    small = _cover(_flat(image, "#FFFFFF"), max(2, width // 16), max(2, height // 16), 1.0)
-    small = small.filter(ImageFilter.GaussianBlur(radius / 16))
-    return art.enlarge(np.asarray(small, np.float32), width, height)
+def _blurred(image: Image.Image, width: int, height: int, radius: float) -> Pixels:
+    """The picture blurred beyond recognition, covering the area, at a tenth of the size."""
+    small = _cover(_flat(image, "#FFFFFF"), max(2, width // art.MESH_SHRINK), max(2, height // art.MESH_SHRINK), 1.0)
+    return np.asarray(small.filter(ImageFilter.GaussianBlur(radius / art.MESH_SHRINK)), np.float32)
 
 
 def _flat(image: Image.Image, color: str) -> Image.Image:
@@ -208,12 +214,13 @@ def _flat(image: Image.Image, color: str) -> Image.Image:
 
 
 def _veil(picture: Picture) -> Pixels:
-    """The photo's own blur, mostly covered by the theme's ground."""
-    ground = art.mesh(picture.width, picture.height, picture.colors, picture.seed)
+    """The theme's ground, with a trace of the photo's own blur where there is one, at a tenth of the size."""
+    width, height = picture.width, picture.height
+    ground = art.small_mesh(width, height, picture.colors, picture.seed)
     if picture.path:
         photo = _flat(_open(picture.path), picture.colors[0])
         share = VEIL_LIGHT if luminance(picture.colors[0]) > 0.4 else VEIL_DARK
-        ground += (_soft(photo, picture.width, picture.height, 130) - ground) * np.float32(1 - share)
+        ground += (_blurred(photo, width, height, 130) - ground) * np.float32(1 - share)
     return ground
 
 
@@ -223,7 +230,7 @@ def _contained(image: Image.Image, width: int, height: int, picture: Picture) ->
         image = image.crop(image.getchannel("A").getbbox())
         ground = _stage_light(width, height, picture)
     else:
-        ground = _soft(image, width, height, 110)
+        ground = art.enlarge(_blurred(image, width, height, 110), width, height)
         ground += (np.array(art.rgb(picture.colors[0]), np.float32) - ground) * np.float32(0.35)
     # At most 1.6 times its own size: a tiny picture blown up looks worse than a small one.
     share = 0.82 if image.mode == "RGBA" else 0.92
@@ -234,9 +241,9 @@ def _contained(image: Image.Image, width: int, height: int, picture: Picture) ->
     part = ground[y : y + size[1], x : x + size[0]]
     if image.mode == "RGBA":
         _drop_shadow(ground, small, x, y)
-        cover = np.asarray(small.getchannel("A"), np.float32)[..., None] / 255
+        cover = np.asarray(small.getchannel("A"), np.float32)[..., None] / np.float32(255)
     else:
-        cover = np.float32(1.0)
+        cover = np.ones((1, 1, 1), np.float32)
     part += (_floats(small) - part) * cover
     return art.dither(ground, picture.seed, PHOTO_NOISE)
 
@@ -253,7 +260,9 @@ def _stage_light(width: int, height: int, picture: Picture) -> Pixels:
 def _drop_shadow(ground: Pixels, cutout: Image.Image, x: int, y: int) -> None:
     height, width = ground.shape[:2]
     shade = Image.new("L", (width // 4, height // 4))
-    shade.paste(cutout.getchannel("A").resize((max(1, cutout.width // 4), max(1, cutout.height // 4))), (x // 4, y // 4 + 7))
+    shade.paste(
+        cutout.getchannel("A").resize((max(1, cutout.width // 4), max(1, cutout.height // 4))), (x // 4, y // 4 + 7)
+    )
     shade = shade.filter(ImageFilter.GaussianBlur(9)).resize((width, height), Image.Resampling.BICUBIC)
     ground *= (1 - np.asarray(shade, np.float32) * np.float32(0.3 / 255))[..., None]
 
@@ -268,7 +277,10 @@ def _extend(picture: Picture) -> Pixels:
     high = min(height, round(width * photo.height / photo.width))
     crop = photo.height if high < height else photo.width * height / width
     body = photo.resize(
-        (width, high), Image.Resampling.LANCZOS, box=(0, photo.height - crop, photo.width, photo.height), reducing_gap=2.0
+        (width, high),
+        Image.Resampling.LANCZOS,
+        box=(0, photo.height - crop, photo.width, photo.height),
+        reducing_gap=2.0,
     )
     pixels = np.empty((height, width, 3), np.float32)
     top = height - high

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.film import captions, scenes
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
 from pipeline.film.scenes import Extract, SceneView
 from pipeline.film.themes import THEMES
-from pipeline.film.timeline import Cut, Timeline, Voice
+from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
 
 LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
 GAP_SECONDS, SHORTEST_GAP, LONGEST_GAP = 0.3, 0.25, 0.4
@@ -30,7 +31,11 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
     theme, stage = THEMES[job.style], STAGES[job.aspect]
     beats, frames = schedule(job)
     cuts = _cuts(job, beats, theme.transition_seconds)
-    shots, labels, shapes, pages, voices = [], [], [], [], []
+    shots: list[Shot] = []
+    labels: list[Label] = []
+    shapes: list[Shape] = []
+    pages: list[CaptionPage] = []
+    voices: list[Voice] = []
     seen: dict[str, int] = {}
     for at, (given, beat) in enumerate(zip(job.scenes, beats, strict=True)):
         extract = extracts.get(at)
@@ -106,7 +111,7 @@ def _cuts(job: RenderJob, beats: tuple[Beat, ...], seconds: float) -> tuple[Cut,
     # A transition never takes more than half of the shorter of its two shots, so that two cannot overlap.
     kind = THEMES[job.style].transition
     cuts = []
-    for before, after in zip(beats, beats[1:], strict=False):
+    for before, after in pairwise(beats):
         room = min(before.last - before.first, after.last - after.first) // 2
         frames = min(round(seconds * job.fps), room) // 2 * 2
         cuts.append(Cut(after.first, frames, kind))

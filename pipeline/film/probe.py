@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def streams(path: Path) -> Streams:
             for packet in film.demux(video)
             if packet.pts is not None and packet.time_base is not None
         )
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(times)]
         return Streams(
             video=context.name,
             profile=str(context.profile),

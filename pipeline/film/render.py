@@ -49,7 +49,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
             subtitles=subtitles,
             sound=mixed,
             output=job.output,
-            frame=lambda number: memoryview(compositor.render(number)),
+            frame=lambda number: compositor.render(number).data,
             on_frame=_throttled(timeline, report),
         )
         report(ENCODED, "check")

@@ -14,7 +14,7 @@ from pipeline.film.timeline import Label, Picture, Plate, Shape, Shot, Sprite
 from pipeline.film.typeset import Look, block, measure
 
 PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
-CARD_ZOOM, PLATE_ZOOM = (1.0, 1.05), (1.0, 1.08)
+CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
 SMALL_PIXELS, EXTREME_RATIO = 300, 2.4
 CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
 FULL_RATIO = 1.36  # a taller photo would reach up behind the headline
@@ -259,9 +259,7 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
         top = area.y + (top - area.y) * 0.5
     disc = min(height * 0.5, stage.row_px * 1.3)
     text_area = Rect(area.x + disc * 2.0, 0, area.width - disc * 2.6, height * 0.82)
-    look = Look(
-        theme.text, stage.row_px, on(theme.panel, ink=theme.ink), lines=2, floor=26, left=True, stagger=False
-    )
+    look = Look(theme.text, stage.row_px, on(theme.panel, ink=theme.ink), lines=2, floor=26, left=True, stagger=False)
     # One size for all rows: the smallest that any of them needs.
     look = replace(look, px=min(measure(row, text_area, look)[1] for row in rows))
     labels: list[Label] = []
@@ -285,7 +283,10 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
             alpha=0.06,
             enter="rise",
         )
-        shade = replace(panel, y=middle + 8, color="#000000", alpha=0.86, blur=14, layer=4)
+        # Only the shadow's lower rim would show, and libass pays for every pixel.
+        shade = replace(
+            panel, y=y + height - 8, width=area.width - 14, height=30, color="#000000", alpha=0.84, blur=10, layer=4
+        )
         tick_x = area.x + disc * 1.1
         badge = replace(
             panel, x=tick_x, width=disc, height=disc, radius=disc / 2, color=theme.accent, alpha=0.0, layer=6
@@ -310,15 +311,11 @@ def _title_look(view: SceneView, px: float, lines: int) -> Look:
     )
 
 
-def _kicker_and_title(
-    view: SceneView, kicker: str, title: str, area: Rect, px: float, lines: int
-) -> tuple[Label, ...]:
+def _kicker_and_title(view: SceneView, kicker: str, title: str, area: Rect, px: float, lines: int) -> tuple[Label, ...]:
     return _stacked(view, kicker, title, area, _title_look(view, px, lines), readable_accent(view.theme))
 
 
-def _stacked(
-    view: SceneView, kicker: str, title: str, area: Rect, look: Look, kicker_color: str
-) -> tuple[Label, ...]:
+def _stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, kicker_color: str) -> tuple[Label, ...]:
     """A small spaced line above a title, both centred together in the area."""
     small = Look(
         fonts.TEXT,
@@ -344,7 +341,9 @@ def _stacked(
 
 def _shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
     # Every other scene zooms out instead of in, so that the film breathes.
-    if view.at % 2 and sprite is None:
+    if sprite is not None:
+        plate = replace(plate, zoom=CARD_ZOOM)
+    elif view.at % 2:
         plate = replace(plate, zoom=(plate.zoom[1], plate.zoom[0]))
     return Shot(view.at, view.frames[0], view.frames[1], plate, sprite)
 
@@ -370,11 +369,11 @@ def _picture(view: SceneView, treatment: str, scale: float) -> Picture:
 def _ground(view: SceneView) -> Plate:
     """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little."""
     picture = replace(_picture(view, "mesh", PLATE_SCALE), path="", seed=view.job.seed * 31 + view.at, contain=False)
-    return Plate(picture, (1.0, 1.12), (0.2 + 0.6 * (view.at % 2), 0.15))
+    return Plate(picture, (1.0, 1.12), (float(view.at % 2), 0.0))
 
 
 def _veil(view: SceneView) -> Plate:
-    return Plate(_picture(view, "veil", PLATE_SCALE), (1.0, 1.12), (0.3 + 0.4 * (view.at % 2), 0.2))
+    return Plate(_picture(view, "veil", PLATE_SCALE), (1.0, 1.12), (float(view.at % 2), 0.0))
 
 
 def _art(view: SceneView) -> Plate:
@@ -411,7 +410,7 @@ def _card(view: SceneView, area: Rect) -> Sprite:
         ornament=None if photo else theme.ornament,
         contain=bool(photo and photo.contained),
     )
-    return Sprite(picture, (area.cx, area.cy), 130.0 * view.stage.height / 1920, CARD_ZOOM)
+    return Sprite(picture, (area.cx, area.cy), 130.0 * view.stage.height / 1920)
 
 
 def _shaped(area: Rect, extract: Extract) -> Rect:

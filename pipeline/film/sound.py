@@ -45,11 +45,12 @@ def mastered(sound: Sound) -> tuple[Sound, float]:
         return sound, level
     ceiling = 10 ** (CEILING_DBTP / 20)
     gain = TARGET_LUFS - level
-    out = sound
+    out, peaks = sound, loudness.block_peaks(sound)
     for _ in range(3):
-        out = loudness.limited(sound * np.float32(10 ** (gain / 20)), ceiling)
+        factor = np.float32(10 ** (gain / 20))
+        out = loudness.limited(sound * factor, ceiling, peaks * factor)
         level = loudness.integrated(out)
-        if abs(TARGET_LUFS - level) < 0.2:
+        if abs(TARGET_LUFS - level) < 0.3:
             break
         gain += TARGET_LUFS - level
     return out, level
@@ -73,7 +74,7 @@ def read_wav(path: Path) -> tuple[Sound, int]:
     else:
         parts = np.frombuffer(raw, np.uint8).reshape(-1, 3).astype(np.int32)
         line = ((parts[:, 0] << 8 | parts[:, 1] << 16 | parts[:, 2] << 24) / 2147483648).astype(np.float32)
-    return (line.reshape(-1, channels).mean(axis=1) if channels > 1 else line), rate
+    return np.asarray(line.reshape(-1, channels).mean(axis=1), np.float32), rate
 
 
 def resampled(sound: Sound, rate: int, target: int) -> Sound:
@@ -127,7 +128,7 @@ def _ducking(voice: Sound) -> Sound:
 
 
 def _leveled(sound: Sound, target: float) -> Sound:
-    level = loudness.integrated(sound if sound.ndim > 1 else np.repeat(sound[:, None], 2, axis=1))
+    level = loudness.integrated(sound)
     return sound if level < QUIET else sound * np.float32(10 ** ((target - level) / 20))
 
 

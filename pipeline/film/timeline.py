@@ -46,12 +46,14 @@ class Plate:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A shadowed card in front of the plate: its centre, how far it rises while it enters, and its zoom."""
+    """A shadowed card in front of the plate: its centre, and how far it rises while it enters, in pixels.
+
+    It zooms with its plate, about its own centre.
+    """
 
     picture: Picture
     center: tuple[float, float]
     rise: float
-    zoom: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+# Everything here needs make, sh, coreutils and a Python from 3.11 to 3.13. `make` alone prints this file's commands.
+# Choose a Python with: make demo PYTHON=/path/to/python3
+
+ifeq ($(origin PYTHON),undefined)
+CANDIDATES := python3 python3.13 python3.12 python3.11
+else
+CANDIDATES := $(PYTHON)
+endif
+VENV := .venv
+PY := $(VENV)/bin/python
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help demo test test-slow test-all check fix bench soak redis-cli lock clean venv venv-dev
+
+help: ## print this list
+	@echo 'Stagecrew. The commands:'
+	@while IFS= read -r line; do case "$$line" in \
+	    [a-z]*:*'## '*) printf '  make %-10s %s\n' "$${line%%:*}" "$${line#*## }" ;; \
+	esac; done < $(firstword $(MAKEFILE_LIST))
+
+demo: venv ## set everything up, start a worker and make one real product video
+	@$(PY) jobs.py demo
+
+test: venv-dev ## the tests, without those marked slow
+	@$(PY) -m pytest -m "not slow"
+
+test-slow: venv-dev ## the tests marked slow: what test-all adds to test
+	@$(PY) -m pytest -m slow
+
+test-all: test test-slow ## every test
+
+check: venv-dev ## format, lint, types and the table of imports
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q tests/unit/test_imports.py
+
+fix: venv-dev ## format, and repair what the linter can repair
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+bench: venv-dev ## measure against the bare limits of Redis and ffmpeg, and print a table
+	@$(PY) -m bench
+
+soak: venv-dev ## for now only the slow process tests; a real soak is still to be built
+	@$(PY) -m pytest -m slow tests/process
+
+redis-cli: venv ## a prompt on the embedded Redis
+	@$(PY) -m embedded cli
+
+lock: venv-dev ## resolve pyproject.toml again into the two requirement files
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the virtual environment and all caches; var/ with your jobs stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	@$(firstword $(CANDIDATES)) -c 'import pathlib, shutil; [shutil.rmtree(p) for p in pathlib.Path().rglob("__pycache__") if p.parts[0] != "var"]'
+
+# pip compiles what it installs. Our own modules are compiled here, because a service may not write beside them.
+venv: $(VENV)/run.stamp ## make the environment that a worker needs
+	@$(PY) -m compileall -qq $(wildcard *.py) $(filter-out var/ build/ tests/,$(wildcard */)) || true
+
+venv-dev: $(VENV)/dev.stamp ## make the environment that the tests need
+
+$(VENV)/run.stamp: requirements.lock | $(VENV)/bin/pip
+	@echo 'Installing what a worker needs ...' >&2
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp | $(VENV)/bin/pip
+	@echo 'Installing what the tests need ...' >&2
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/bin/pip:
+	@for python in $(CANDIDATES); do \
+	    if "$$python" -c '$(FITS)' 2>/dev/null; then \
+	        "$$python" -c 'import venv, ensurepip' 2>/dev/null || { \
+	            echo "$$python cannot make virtual environments: install its venv module (on Debian: python3-venv)." >&2; \
+	            exit 1; \
+	        }; \
+	        exec "$$python" -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	found=$$($(firstword $(CANDIDATES)) --version 2>&1) || found='none'; \
+	echo "Stagecrew needs Python 3.11, 3.12 or 3.13 (found: $$found): install one, or say make PYTHON=/path/to/python3." >&2; \
+	exit 1

@@ -1,0 +1,30 @@
+"""`python -m bench [part ...]`: measure against the bare limits, and print one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bench.rows import Row, show
+
+PARTS = {"queue": "queue", "latency": "latency", "idle": "idle", "redis": "redis_memory", "film": "film"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios against the bare limits.")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"any of {', '.join(PARTS)}; all when none")
+    chosen = parser.parse_args(argv).parts or list(PARTS)
+    rows: list[Row] = []
+    try:
+        for part in chosen:
+            rows.extend(import_module(f"bench.{PARTS[part]}").measure())
+    finally:
+        if rows:
+            show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""What Linux knows of a process: memory and CPU time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """(RSS, PSS) in MB of 1024 * 1024 bytes."""
+    found = {"Rss": 0.0, "Pss": 0.0}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in found:
+            found[name] = int(value.split()[0]) / 1024
+    return found["Rss"], found["Pss"]
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of all its living threads, to the nanosecond; none of them may end between two looks."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9

