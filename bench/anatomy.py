@@ -99,7 +99,7 @@ def _commits(meter: Meter) -> Any:
 
     class Timed:
         def __init__(self, database: Database) -> None:
-            self.inner = real(database)
+            self.inner: Any = real(database)
 
         def __enter__(self) -> Any:
             self.wall, self.cpu = time.perf_counter(), time.thread_time()

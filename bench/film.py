@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import process
 from bench.place import settle_in
@@ -122,7 +123,8 @@ def dump(timeline: Timeline, folder: Path) -> Path:
 
     def feed(write: process.Write) -> None:
         for number in range(timeline.frames):
-            write(memoryview(compositor.render(number)))
+            frame: Any = compositor.render(number)
+            write(memoryview(frame))
 
     process.run(
         [*argv[: argv.index("-c:v")], "-f", "rawvideo", f"file:{raw}"], timeout_seconds=LONGEST_SECONDS, feed=feed

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bench import proc
 from bench.place import Place, new_id, place
-from bench.rows import Row, at_most, say
+from bench.rows import Row, at_most, say, spread
 
 PART = "idle"
 SETTLE_SECONDS, WATCH_SECONDS = 10.0, 20.0
@@ -38,13 +38,15 @@ def measure() -> Iterator[Row]:
 
 def launches(here: Place) -> Iterator[Row]:
     """The process's start to its first `job_processing_started`, with a job already there and Redis running."""
-    seen = []
+    seen, cpu = [], []
     for number in range(LAUNCHES + 1):
         say(f"idle: launch {number} of {LAUNCHES}")
         here.client.enqueue_job(new_id(), {}, pipeline="selftest")
-        with here.worker("bench-launch", "--max-jobs", "1") as worker:
+        with here.worker("bench-launch") as worker:
             stamp = worker.event("job_processing_started")["timestamp"]
-            worker.end()
+            spent = proc.cpu_seconds(worker.process.pid)
         if number:  # the first one fills the disk's cache
             seen.append(datetime.fromisoformat(stamp).timestamp() - worker.launched)
+            cpu.append(spent)
     yield at_most(PART, "launch to first claim", seen, 1.5, " s")
+    yield Row(PART, "CPU of it", f"{spread(cpu, 2)} s")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import orjson
+import redis
 
 from bench.place import Place, new_id, place
 from bench.rows import Row, at_most, percentile, say
@@ -15,6 +19,12 @@ from bench.rows import Row, at_most, percentile, say
 PART = "latency"
 JOBS, WARM = 200, 10
 REST_SECONDS = 0.02
+ECHO = """
+import sys, redis
+client = redis.Redis(unix_socket_path=sys.argv[1], single_connection_client=True)
+while True:
+    client.publish("job_progress", client.blpop(["bench:echo"], timeout=0)[1])
+"""
 
 
 class Ear:
@@ -59,7 +69,9 @@ def measure() -> Iterator[Row]:
     say(f"latency: {JOBS} jobs, one at a time")
     with place() as here, here.worker("bench-latency") as worker:
         worker.event("worker_started")
-        pickups, wholes, calls = one_by_one(here)
+        pickups, wholes, calls, bares = one_by_one(here)
+    bare = f"{percentile(bares, 0.5):.2f} ms / {percentile(bares, 0.99):.2f} ms"
+    yield Row(PART, "a bare process: RPUSH, BLPOP, PUBLISH, heard, p50 / p99", bare)
     for what, values in (("enqueue_job itself", calls), ("enqueue_job called to no-op job completed", wholes)):
         shown = f"{percentile(values, 0.5):.2f} ms / {percentile(values, 0.99):.2f} ms"
         yield Row(PART, f"{what}, p50 / p99", shown)
@@ -67,9 +79,21 @@ def measure() -> Iterator[Row]:
     yield at_most(PART, "row committed to claimed ('processing' heard), p99", [percentile(pickups, 0.99)], 10, " ms")
 
 
-def one_by_one(here: Place) -> tuple[list[float], list[float], list[float]]:
-    """Milliseconds of each job: to its pickup, to its end, and of the call alone."""
-    pickups, wholes, calls = [], [], []
+@contextmanager
+def echo(here: Place) -> Iterator[redis.Redis]:
+    """A bare process that is woken by RPUSH and answers on the channel that the ear hears; its client."""
+    process = subprocess.Popen([sys.executable, "-c", ECHO, here.socket])
+    try:
+        with here.bare() as client:
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def one_by_one(here: Place) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Milliseconds of each job: to its pickup, to its end, of the call alone; and of a bare process in its place."""
+    pickups, wholes, calls, bares = [], [], [], []
     rung = 0.0
     ring = here.client.queue.enqueue
 
@@ -80,7 +104,7 @@ def one_by_one(here: Place) -> tuple[list[float], list[float], list[float]]:
 
     here.client.queue.enqueue = ring_and_note  # type: ignore[method-assign]
     ear = Ear(here)
-    try:
+    with closing(ear), echo(here) as bare:
         for number in range(WARM + JOBS):
             job_id, called = new_id(), time.perf_counter()
             here.client.enqueue_job(job_id, {}, pipeline="selftest")
@@ -91,6 +115,8 @@ def one_by_one(here: Place) -> tuple[list[float], list[float], list[float]]:
                 wholes.append((ended - called) * 1000)
                 calls.append((returned - called) * 1000)
             time.sleep(REST_SECONDS)  # the worker goes back to its doorbell
-    finally:
-        ear.close()
-    return pickups, wholes, calls
+            sent = time.perf_counter()
+            bare.rpush("bench:echo", orjson.dumps({"job_id": job_id, "status": "echo"}))
+            if (heard := ear.when(job_id, "echo")) and number >= WARM:
+                bares.append((heard - sent) * 1000)
+    return pickups, wholes, calls, bares

@@ -95,7 +95,8 @@ class WorkerProcess:
                 raise SystemExit(f"the worker ended without {name}:\n{self.log.read_text()[-2000:]}")
             return None
 
-        return wait_for(look, name)
+        found: dict[str, Any] = wait_for(look, name)
+        return found
 
     def end(self) -> None:
         """Wait for its end; it must be a good one."""

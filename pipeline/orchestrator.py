@@ -23,7 +23,7 @@ from database.engine import Database
 from database.fenced import Begun, FencedWrites, Holder, JobRecord, NotBegun
 from database.jobs import find_job, insert_jobs, open_job, same_job
 from errors import InvalidInput, QueueUnavailable, StagecrewError
-from pipeline.outcome import Outcome
+from pipeline.outcome import HandBack, Outcome
 from pipeline.runner import Runner
 from pipeline.settle import tell_redis, write_outcome
 from pipeline.stop import StopSignal
@@ -92,13 +92,14 @@ class PipelineOrchestrator:
         row = find_job(self.database, self.job_id)
         if row["status"] in ENDED:
             return self.client.get_job_status(self.job_id)
-        if row["in_flight"]:
+        if row["in_flight"] and self._somebody_runs_it():
             raise TryAgain(f"job {self.job_id} is run by {row['owner']} now")
         label = f"eager-{socket.gethostname()[:40]}-{os.getpid()}"
         slot = Slot(secrets.token_hex(16), label, "0.0", (), self.settings.lease_seconds)
         token = max(int(row["fence"]) + 1, self.database.clock_us())
         holder, grant = Holder(self.job_id, token, label), Grant(self.job_id, token, 0, new.queue)
-        begun = self.writes.begin(holder, expired=0)
+        # In flight without a lease: its last runner died, and that is counted like any crash.
+        begun = self.writes.begin(holder, expired=int(row["fence"]) if row["in_flight"] else 0)
         if isinstance(begun, NotBegun):
             raise TryAgain(f"job {self.job_id} cannot start now: {begun.verdict}")
         self._run_leased(begun, holder, slot, grant)
@@ -107,18 +108,34 @@ class PipelineOrchestrator:
             raise TryAgain(f"job {self.job_id} is {status['status']}: {status['error'] or status['waiting_for'] or ''}")
         return status
 
+    def _somebody_runs_it(self) -> bool:
+        try:
+            return self.client.queue.lease_alive(self.job_id)
+        except QueueUnavailable:
+            return True  # nobody can be asked
+
     def _run_leased(self, begun: Begun, holder: Holder, slot: Slot, grant: Grant) -> None:
         stop = StopSignal(soft_seconds=self.settings.task_soft_time_limit, hard_seconds=self.settings.task_time_limit)
-        with self._leased(holder, slot, stop), structlog.contextvars.bound_contextvars(job_id=holder.job_id):
-            outcome = self.run(begun.job, holder, stop=stop, label=slot.label)
-            ended = write_outcome(self.writes, holder, begun.job, outcome, stop)
+        with self._leased(holder, slot), structlog.contextvars.bound_contextvars(job_id=holder.job_id):
             try:
-                tell_redis(self.client.queue, slot, grant, ended)
-            except QueueUnavailable as error:
-                log.warning("settle_deferred", error=str(error))
+                outcome = self.run(begun.job, holder, stop=stop, label=slot.label)
+            except KeyboardInterrupt:
+                stop.request("shutdown")
+                self._settle(begun, holder, slot, grant, HandBack("interrupted"), stop)
+                raise
+            self._settle(begun, holder, slot, grant, outcome, stop)
+
+    def _settle(
+        self, begun: Begun, holder: Holder, slot: Slot, grant: Grant, outcome: Outcome, stop: StopSignal
+    ) -> None:
+        ended = write_outcome(self.writes, holder, begun.job, outcome, stop)
+        try:
+            tell_redis(self.client.queue, slot, grant, ended)
+        except QueueUnavailable as error:
+            log.warning("settle_deferred", error=str(error))
 
     @contextmanager
-    def _leased(self, holder: Holder, slot: Slot, stop: StopSignal) -> Iterator[None]:
+    def _leased(self, holder: Holder, slot: Slot) -> Iterator[None]:
         """Hold the job in Redis like a worker does: without it a reconciler would give it to somebody else."""
         over = threading.Event()
         job = open_job(self.database, holder.job_id)
@@ -135,9 +152,6 @@ class PipelineOrchestrator:
         thread.start()
         try:
             yield
-        except KeyboardInterrupt:
-            stop.request("shutdown")
-            raise
         finally:
             over.set()
             thread.join(timeout=self.settings.beat_seconds)

@@ -246,6 +246,8 @@ class _Steps:
         try:
             made, result = self._work(step, stage, item, value, place, attempt)
             self._commit(step, made, result, is_last=is_last)
+            if place[1] > 1 and not is_last:
+                self.run.meter.report(step.name, (place[0] + 1) / place[1])
         except (Exception, Interrupted, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
             return self._judge(step, stage, item, attempt, error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import structlog
 
 from database.engine import Database
 from database.jobs import OpenJob, known_open_jobs, mark_reconciled, open_job, pauses
-from redis_client.connection import queue_errors
+from redis_client.connection import RedisError, queue_errors
 from redis_client.queue import Queue
 from states import ENDED
 
@@ -34,9 +35,10 @@ def reconcile(
     One reconciler at a time over the fleet; page by page; a bad row is logged and does not stop the others.
     """
     done: Counter[str] = Counter()
+    lock, me = queue.key("reconciler"), f"{owner}/{secrets.token_hex(8)}"
     with queue_errors():
         client = queue.connections.commands()
-        if not client.set(queue.key("reconciler"), owner, nx=True, px=LOCK_SECONDS * 1000):
+        if not client.set(lock, me, nx=True, px=LOCK_SECONDS * 1000):
             return done
     try:
         copy_pauses(queue, database)
@@ -47,14 +49,21 @@ def reconcile(
                 break
             after, started = page[-1].id, time.monotonic()
             for job in page:
-                done[_repair(queue, database, job, lease_seconds)] += 1
+                try:
+                    done[_repair(queue, database, job, lease_seconds)] += 1
+                except (RedisError, LookupError, ValueError):
+                    log.exception("reconcile_failed", job_id=job.id)
+                    done["bad"] += 1
             mark_reconciled(database, [job.id for job in page])
             with queue_errors():
-                client.pexpire(queue.key("reconciler"), LOCK_SECONDS * 1000)
+                if client.get(lock) != me:
+                    break  # it took too long: somebody else has begun
+                client.pexpire(lock, LOCK_SECONDS * 1000)
             time.sleep(max(0.0, len(page) / ROWS_PER_SECOND - (time.monotonic() - started)))
     finally:
         with queue_errors():
-            client.delete(queue.key("reconciler"))
+            if client.get(lock) == me:
+                client.delete(lock)
     repaired = {kind: count for kind, count in done.items() if kind != "fine"}
     if repaired:
         log.warning("reconciled", **repaired)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 import log
 from database.engine import Database, reset_database
-from database.migrate import init_db
+from database.migrate import HEAD
 from database.tables import Base
 from redis_client import redis_client as global_client
 from redis_client.client import RedisClient
@@ -23,6 +23,14 @@ from tests.support.workers import WorkerProcess
 from tests.support.workers import start_worker as spawn_worker
 
 SYSTEMD = ("INVOCATION_ID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM", "WATCHDOG_USEC")
+
+
+def make_schema(database: Database) -> None:
+    """The tables without Alembic, which takes seconds; tests/process/test_database.py proves that both are one."""
+    Base.metadata.create_all(database.engine)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def forget_settings() -> None:
@@ -87,10 +95,10 @@ def redis_url(redis_of_session: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite file."""
+    """An empty SQLite file with our tables."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     database = Database(f"sqlite:///{path}")
-    init_db(database)
+    make_schema(database)
     with database.read() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.dispose()
@@ -111,7 +119,7 @@ def postgres_url() -> Iterator[str]:
     """The URL of one PostgreSQL for all tests; use `postgres_database`, which empties it first."""
     with postgres_server() as url:
         database = Database(url)
-        init_db(database)
+        make_schema(database)
         database.dispose()
         yield url
 
@@ -121,7 +129,8 @@ def postgres_database(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     """An empty PostgreSQL with our tables; DATABASE_URL names it too."""
     database = Database(postgres_url)
     with database.write() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY CASCADE"))
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())  # a TRUNCATE costs far more where there are a few rows
     monkeypatch.setenv("DATABASE_URL", postgres_url)
     forget_settings()
     yield database

@@ -112,7 +112,9 @@ def validate_payload(pipeline: Pipeline, data: dict[str, Any]) -> Payload:
 
 
 def _sentence(pipeline: Pipeline, error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    # A mistyped name first: it is often why a required field is missing.
+    found = error.errors(include_url=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     # A union reports one error a member; the field is what the person typed.
     where = ".".join(
         str(part) for part in first["loc"][:2] if isinstance(part, int) or part in pipeline.payload.model_fields

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import Artifact, LocalStore, open_store
-from errors import InvalidInput
+from errors import InvalidInput, Permanent
 from pipeline.catalog.base import Pipeline
 from settings import get_settings
 
@@ -55,7 +55,10 @@ def _take(name: str, path: Path, roots: Sequence[Path] | None, store: LocalStore
         raise InvalidInput(f"{name}={str(path)!r}: paths are read from INPUT_ROOTS only; give an https address instead")
     if not real.is_file():
         raise InvalidInput(f"{name}={str(path)!r}: there is no such file")
-    facts = inspect_image(real)
+    try:
+        facts = inspect_image(real, path.name)
+    except Permanent as error:
+        raise type(error)(f"{name}={str(path)!r}: {error}") from None
     return store.put(real, media_type=MEDIA_TYPES.get(facts.format, "application/octet-stream"), name=path.name)
 
 

@@ -36,12 +36,12 @@ def inspect_image(source: Path | bytes, name: str = "") -> ImageFacts:
     name = name or (source.name if isinstance(source, Path) else "the picture")
     content = _content(source, name)
     picture = _open(content, name)
-    width, height = picture.size
-    if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
-        width, height = height, width
-    facts = ImageFacts(str(picture.format), width, height, _has_alpha(picture), len(content))
     _decodable(content, name)
-    return facts
+    width, height = picture.size
+    # Of formats that keep EXIF behind their pixels, only JPEG can tell its turn without decoding them.
+    if picture.format == "JPEG" and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        width, height = height, width
+    return ImageFacts(str(picture.format), width, height, _has_alpha(picture), len(content))
 
 
 def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_SIDE) -> Any:

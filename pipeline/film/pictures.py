@@ -20,6 +20,7 @@ from pipeline.film.timeline import Picture
 Bytes = NDArray[np.uint8]
 
 PHOTO_NOISE = 0.6
+INK = "#15191D"
 RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)  # BT.709
 U_SCALE, V_SCALE = np.float32(224 / 255 / 1.8556), np.float32(224 / 255 / 1.5748)
 CARD_SCALE = 1.12  # the plates' own, so that a card can be laid on its plate pixel by pixel
@@ -166,7 +167,8 @@ def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
     if picture.monogram:
         pixels = _art(Picture(**{**picture.__dict__, "width": width, "height": height}), theme)
         disc = theme.accent if theme.name != "minimal" else "#F4EFE8"
-        art.monogram(pixels, picture.monogram, theme.display, theme.ink, disc)
+        ink = theme.ink if luminance(theme.ink) < 0.4 else INK
+        art.monogram(pixels, picture.monogram, theme.display, ink, disc)
         return art.dither(pixels, picture.seed)
     photo = _open(picture.path)
     if picture.contain:

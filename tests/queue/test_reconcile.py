@@ -1,0 +1,289 @@
+"""Redis is rebuilt from SQL: whatever it forgot comes back, what runs is not run twice, and one bad row stops nobody."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from database.fenced import Begun, FencedWrites, NotBegun
+from database.jobs import NewJob, insert_jobs
+from redis_client.client import RedisClient
+from redis_client.queue import Grant
+from redis_client.reconcile import reconcile
+from tests.support.agree import assert_agree, snapshot
+from tests.support.moves import (
+    LEASE_SECONDS,
+    MAIN,
+    SECOND,
+    begin,
+    checkpoint,
+    facts,
+    holder,
+    job,
+    ready,
+    run_out,
+    slot,
+    sweep,
+    take,
+    whole,
+)
+
+
+def repair(client: RedisClient, *, untouched_seconds: float = 0.0) -> dict[str, int]:
+    done = reconcile(client.queue, client.database, lease_seconds=LEASE_SECONDS, untouched_seconds=untouched_seconds)
+    return dict(done)
+
+
+def enqueue(client: RedisClient, *names: str, **options: Any) -> None:
+    for name in names:
+        client.enqueue_job(name, {"stages": 2}, pipeline="selftest", **options)
+
+
+def test_after_a_flush_every_open_job_is_back_in_its_place(any_client: RedisClient) -> None:
+    enqueue(any_client, "a", "b")
+    enqueue(any_client, "high", priority="high")
+    enqueue(any_client, "second", queue=SECOND)
+    enqueue(any_client, "later", delay=60)
+    enqueue(any_client, "cancelled")
+    any_client.cancel("cancelled")
+    places = {key: snapshot(any_client)[key] for key in ("slots", "leases")}
+    any_client.get_client().flushall()
+    assert repair(any_client) == {"rebuilt": 5}
+    assert_agree(any_client, workers=0)
+    assert ready(any_client.queue)[0] == "high"
+    assert sorted(ready(any_client.queue)) == ["a", "b", "high"]
+    assert ready(any_client.queue, SECOND) == ["second"]
+    assert facts(any_client.queue, "later")["state"] == "delayed"
+    assert {key: snapshot(any_client)[key] for key in ("slots", "leases")} == places
+    assert repair(any_client) == {"fine": 5}
+
+
+def test_a_job_in_flight_is_put_back_as_running_under_its_fence_and_not_run_twice(any_client: RedisClient) -> None:
+    enqueue(any_client, "a")
+    queue = any_client.queue
+    grant = take(queue)
+    record = begin(any_client, grant)
+    any_client.get_client().flushall()
+    assert repair(any_client) == {"adopted": 1}
+    assert queue.inspect("a") == ("running", grant.token, True)
+    assert ready(queue) == []
+    # Its living owner's next beat matches; it goes on and ends it.
+    words = queue.beat(any_client.get_client(), worker="w1", lease_seconds=30, record={}, jobs=[("a", grant.token)])
+    assert words == ["ok"]
+    FencedWrites(any_client.database).complete(holder(grant), record, checkpoint(), {})
+    queue.finish(slot(), grant, status="completed")
+    assert_agree(any_client)
+    assert any_client.get_job_status("a")["status"] == "completed"
+
+
+def test_a_dead_owners_job_comes_back_after_one_lease_and_counts_its_crash(any_client: RedisClient) -> None:
+    enqueue(any_client, "a")
+    queue = any_client.queue
+    old = take(queue)
+    begin(any_client, old)
+    any_client.get_client().flushall()
+    repair(any_client)
+    sweep(queue)
+    run_out(queue)
+    assert sweep(queue)["expired"] == 1
+    new = take(queue, slot("w2"))
+    assert new.token > old.token
+    assert new.expired == old.token
+    assert begin(any_client, new, "label-w2").crashes == 1
+    assert_agree(any_client)
+
+
+def test_a_rewound_redis_that_holds_a_running_job_ready_under_an_older_token(client: RedisClient) -> None:
+    enqueue(client, "a")
+    before = {key: client.get_client().dump(key) for key in client.get_client().keys("*")}  # type: ignore[union-attr]
+    grant = take(client.queue)
+    begin(client, grant)
+    client.get_client().flushall()
+    for key, value in before.items():
+        client.get_client().restore(key, 0, value)
+    assert ready(client.queue) == ["a"]
+    assert repair(client) == {"adopted": 1}
+    assert_agree(client, workers=0)
+    assert client.queue.inspect("a") == ("running", grant.token, True)
+
+
+def test_a_token_issued_by_a_rewound_redis_is_above_the_fence_in_the_end(client: RedisClient) -> None:
+    """A claim before the reconciler came: begin answers with the floor, and the next token passes it."""
+    enqueue(client, "a")
+    queue, server = client.queue, client.get_client()
+    ahead = take(queue)
+    with client.database.write() as connection:
+        connection.execute(text("UPDATE jobs SET fence = :fence"), {"fence": ahead.token + 10**9})
+    writes = FencedWrites(client.database)
+    refused = writes.begin(holder(ahead), expired=0)
+    assert isinstance(refused, NotBegun)
+    assert refused.verdict == "stale"
+    queue.requeue(slot(), ahead, floor=refused.floor)
+    assert isinstance(writes.begin(holder(take(queue)), expired=0), Begun)
+    assert server.hget(queue.key("job:a"), "floor") == str(ahead.token + 10**9)
+
+
+def test_more_than_one_page_is_repaired(client: RedisClient) -> None:
+    count = 1203
+    insert_jobs(client.database, [NewJob(f"j{number:04}", "selftest", MAIN, {}, "d") for number in range(count)])
+    assert repair(client) == {"rebuilt": count}
+    assert len(ready(client.queue)) == count
+    assert_agree(client, workers=0)
+
+
+@pytest.mark.parametrize("spoil", ["priority", "hash"])
+def test_a_bad_row_is_logged_and_does_not_stop_the_others(client: RedisClient, spoil: str) -> None:
+    enqueue(client, "a", "b", "c")
+    client.get_client().flushall()
+    if spoil == "priority":
+        with client.database.write() as connection:
+            connection.execute(text("UPDATE jobs SET priority = 'rubbish' WHERE id = 'b'"))
+    else:
+        client.get_client().set(client.queue.key("job:b"), "no hash")
+    done = repair(client)
+    assert done["rebuilt"] == 2
+    assert sorted(ready(client.queue)) == ["a", "c"]
+
+
+@pytest.mark.parametrize("index", ["ready:" + MAIN, "delayed", "leases"])
+def test_a_hole_in_an_index_is_mended(client: RedisClient, index: str) -> None:
+    enqueue(client, "a", delay=60 if index == "delayed" else 0)
+    if index == "leases":
+        take(client.queue)
+    client.get_client().zrem(client.queue.key(index), "a")
+    assert repair(client) == {"rebuilt": 1}
+    assert_agree(client, workers=1)
+
+
+@pytest.mark.parametrize("state", ["", "rubbish", "completed", "failed", "cancelled", "gone"])
+def test_a_wrong_state_in_redis_is_mended(client: RedisClient, state: str) -> None:
+    enqueue(client, "a")
+    server = client.get_client()
+    server.zrem(client.queue.key(f"ready:{MAIN}"), "a")
+    server.hset(client.queue.key("job:a"), "state", state)
+    assert repair(client) == {"rebuilt": 1}
+    assert_agree(client, workers=1)
+
+
+@pytest.mark.parametrize("field", ["state", "queue", "score", "token", "slot"])
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_record_that_lost_a_field_is_made_whole(client: RedisClient, field: str, *, claimed: bool) -> None:
+    enqueue(client, "a")
+    if claimed:
+        begin(client, take(client.queue))
+    client.get_client().hdel(client.queue.key("job:a"), field)
+    client.queue.claim(slot("w2"), nonce="look")
+    sweep(client.queue)
+    run_out(client.queue)
+    sweep(client.queue)
+    for _ in range(2):
+        repair(client)
+        sweep(client.queue)
+        run_out(client.queue)
+        sweep(client.queue)
+    assert "a" in ready(client.queue)
+
+
+def test_a_job_that_ended_since_the_page_was_read_is_not_brought_back(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(client, "a")
+    grant = take(client.queue)
+    record = begin(client, grant)
+    from redis_client import reconcile as module
+
+    real = module.known_open_jobs
+
+    def page_then_end(*arguments: Any, **options: Any) -> Any:
+        page = real(*arguments, **options)
+        if page:
+            FencedWrites(client.database).complete(holder(grant), record, checkpoint(), {})
+            client.queue.finish(slot(), grant, status="completed")
+        return page
+
+    monkeypatch.setattr(module, "known_open_jobs", page_then_end)
+    assert repair(client) == {"fine": 1}
+    assert_agree(client, workers=1)
+
+
+def test_a_row_is_looked_at_once_in_ten_minutes(client: RedisClient) -> None:
+    enqueue(client, "a")
+    with client.database.write() as connection:
+        connection.execute(text("UPDATE jobs SET updated_ms = updated_ms - 61000"))
+    assert repair(client, untouched_seconds=60) == {"fine": 1}
+    assert repair(client, untouched_seconds=60) == {}
+
+
+def test_a_fresh_row_is_left_to_its_enqueue(client: RedisClient) -> None:
+    insert_jobs(client.database, [NewJob("a", "selftest", MAIN, {}, "d")])
+    assert repair(client, untouched_seconds=60) == {}
+
+
+def test_one_reconciler_at_a_time(client: RedisClient) -> None:
+    enqueue(client, "a")
+    server = client.get_client()
+    server.flushall()
+    server.set(client.queue.key("reconciler"), "somebody", px=60_000)
+    assert repair(client) == {}
+    assert server.get(client.queue.key("reconciler")) == "somebody"
+    server.delete(client.queue.key("reconciler"))
+    assert repair(client) == {"rebuilt": 1}
+    assert not server.exists(client.queue.key("reconciler"))
+
+
+def test_a_reconciler_that_lost_its_lock_leaves_the_next_ones_alone(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(client, "a")
+    server = client.get_client()
+    from redis_client import reconcile as module
+
+    real = module.mark_reconciled
+
+    def stall(*arguments: Any) -> None:
+        real(*arguments)
+        server.set(client.queue.key("reconciler"), "the next one", px=60_000)
+
+    monkeypatch.setattr(module, "mark_reconciled", stall)
+    reconcile(client.queue, client.database, lease_seconds=30, untouched_seconds=0, owner="me")
+    assert server.get(client.queue.key("reconciler")) == "the next one"
+
+
+def test_a_cancelled_job_whose_worker_died_ends_with_the_next_claim(client: RedisClient) -> None:
+    """Its lease ran out, SQL still says in flight: to take it out of Redis would leave it open for minutes."""
+    enqueue(client, "a")
+    queue = client.queue
+    begin(client, take(queue))
+    sweep(queue)
+    run_out(queue)
+    sweep(queue)
+    assert client.cancel("a") == "processing"
+    grant = take(queue, slot("w2"))
+    answer = FencedWrites(client.database).begin(holder(grant, "label-w2"), expired=grant.expired)
+    assert answer == NotBegun("cancelled", "cancelled")
+    queue.finish(slot("w2"), grant, status="cancelled")
+    assert_agree(client, workers=1)
+
+
+def test_a_lost_beat_of_a_job_that_sql_still_gives_to_its_worker_is_adopted(client: RedisClient) -> None:
+    enqueue(client, "a", "b")
+    queue = client.queue
+    grant = take(queue)
+    begin(client, grant)
+    sweep(queue)
+    run_out(queue)
+    sweep(queue)
+    assert FencedWrites(client.database).still_mine(holder(grant))
+    assert queue.adopt(job("a"), token=grant.token, lease_seconds=30, slot=slot())
+    assert_agree(client, workers=0)
+    follow = queue.finish(slot(), grant, status="completed", nonce="next")
+    assert isinstance(follow, Grant)
+    assert follow.job_id == "b"
+
+
+def test_reconcile_of_a_whole_redis_changes_nothing_but_its_marks(client: RedisClient) -> None:
+    enqueue(client, "a", "b", "c")
+    begin(client, take(client.queue))
+    before = whole(client.queue)
+    assert repair(client) == {"fine": 3}
+    assert whole(client.queue) == before
