@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,7 +39,7 @@ from errors import HostTrouble, Permanent
 from log import configure_logging
 from pipeline.providers import registry
 from pipeline.stage import stages
-from pipeline.stop import clock
+from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
 from redis_client.queue import Slot
 from settings import ID_PATTERN, Settings, get_settings, near_misses
@@ -50,6 +51,7 @@ DRAIN_WITHIN_SECONDS = 60.0
 FINISH_FIRST = frozenset({"drained", "max_jobs"})
 IGNORED_SECONDS = 30.0
 FORCE_BEFORE_SECONDS = 5.0
+LEAVE_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -85,7 +87,7 @@ class Worker:
         self.started_jobs = 0
         self._reserved = 0
         self._signals = 0
-        self._stop_at = float("inf")
+        self._leave_by = float("inf")
         self._forced = False
         self._drain_looked_at = float("-inf")
         self._state_lock = threading.Lock()
@@ -130,7 +132,6 @@ class Worker:
     def stop(self, reason: str = "stop") -> None:
         """Take nothing more, hand every job back, end."""
         if self.stopping is None:
-            self._stop_at = clock()
             self.stopping = reason
 
     def _open(self) -> None:
@@ -144,8 +145,8 @@ class Worker:
         self.beat.beat_once()
 
     def _tick(self) -> None:
-        if self._signals and self.stopping is None:
-            self.stop("signal")
+        if self._signals and (self.stopping is None or self.stopping in FINISH_FIRST):
+            self.stopping = "signal"
         for running in self.crew.running():
             self._hold_to_limits(running)
         if self.stopping is not None:
@@ -177,27 +178,44 @@ class Worker:
     def _hand_back(self) -> None:
         """Ask every job to stop at its next safe point; force those that do not, near the deadline or when told twice."""
         self.fetcher.stop()
-        left = self._stop_at + self.settings.shutdown_seconds - clock()
         if not self.hands_back:
             return
+        # From now on, not from when it was drained or at --max-jobs: its last jobs may have run for long since.
+        self._leave_by = min(self._leave_by, clock() + self.settings.shutdown_seconds)
         for running in self.crew.running():
             running.stop.request("shutdown")
-        notify(f"EXTEND_TIMEOUT_USEC={int(max(1.0, left + 5) * 1e6)}")
-        if not self._forced and (self._signals > 1 or left < FORCE_BEFORE_SECONDS):
+        if not self._forced and (self._signals > 1 or self._leave_by - clock() < FORCE_BEFORE_SECONDS):
             self._forced = True
+            self._leave_by = min(self._leave_by, clock() + FORCE_BEFORE_SECONDS)
             process.kill_children()
+        left = self._leave_by - clock()
+        notify(f"EXTEND_TIMEOUT_USEC={int(max(1.0, left + 5) * 1e6)}")
         if left <= 0:
             self._leave_the_rest("shutdown")
 
-    def _leave_the_rest(self, reason: str, *, exit_code: int = EXIT_OK) -> None:
-        """Jobs whose threads do not stop are handed back from here; then the process goes, threads and all."""
-        for state in self.crew.slots:
-            running = state.running
-            if running is not None and not running.settled:
-                self.desk.hand_back(state, running, reason)
-        self._close()
+    def _leave_the_rest(
+        self, reason: str, *, exit_code: int = EXIT_OK, given_up: tuple[Running, Limit] | None = None
+    ) -> None:
+        """Jobs whose threads do not stop are handed back from here; then the process goes, threads and all.
+
+        From a thread, for a few seconds: SQL or Redis may hang. What they did not hear, the lease settles.
+        """
+
+        def leave() -> None:
+            process.kill_children()
+            if given_up:
+                self.desk.give_up(*given_up)
+            self.desk.hand_back(reason)
+            self._close()
+
+        leaving = threading.Thread(target=copy_context().run, args=(leave,), name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_SECONDS)
+        if leaving.is_alive():
+            log.warning("left_unheard", jobs=[one.grant.job_id for one in self.crew.running()])
+            log.info("worker_shutdown_complete", reason=self.stopping)
         _flush()
-        os._exit(exit_code)
+        os._exit(exit_code or self.exit_code)
 
     def _hold_to_limits(self, running: Running) -> None:
         for limit in running.stop.limits():
@@ -209,9 +227,8 @@ class Worker:
                 process.kill_tag(running.grant.job_id, "time_limit")
             if clock() > limit.hard + IGNORED_SECONDS and not running.settled:
                 log.error("limits_ignored", job_id=running.grant.job_id, stage=limit.stage)
-                self.desk.give_up(running, limit)
                 self.stopping = self.stopping or "limits_ignored"
-                self._leave_the_rest("a stage ignored its limits", exit_code=EXIT_SOFTWARE)
+                self._leave_the_rest("a stage ignored its limits", exit_code=EXIT_SOFTWARE, given_up=(running, limit))
 
     # --- what the threads ask
 
@@ -343,12 +360,34 @@ def _flush() -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="worker.py", description="Claims jobs and runs their stages.")
-    parser.add_argument("worker_id", nargs="?", help="a name of its own, such as worker-1; made up when missing")
+    parser.add_argument(
+        "worker_id", nargs="?", type=_worker_id, help="a name of its own, such as worker-1; made up when missing"
+    )
     parser.add_argument("--queues", help="queues to serve, a,b=2: b has 2 slots of its own (WORKER_QUEUES)")
-    parser.add_argument("--concurrency", type=int, help="slots shared by the other queues (WORKER_CONCURRENCY)")
+    parser.add_argument("--concurrency", type=_number, help="slots shared by the other queues (WORKER_CONCURRENCY)")
     parser.add_argument("--drain", action="store_true", help="exit 0 when nothing is left to do")
-    parser.add_argument("--max-jobs", type=int, help="exit 0 after so many jobs (WORKER_MAX_TASKS_PER_CHILD)")
+    parser.add_argument("--max-jobs", type=_number, help="exit 0 after so many jobs (WORKER_MAX_TASKS_PER_CHILD)")
     return parser.parse_args(argv)
+
+
+def _worker_id(value: str) -> str:
+    if not _matches(value):
+        raise argparse.ArgumentTypeError(f"{value!r}: use letters, digits and . _ : @ -, at most 128")
+    return value
+
+
+def _wrong_queues(queues: str) -> str | None:
+    try:
+        parse_lanes(queues, 1)
+    except Permanent as error:
+        return str(error)
+    return None
+
+
+def _number(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 on")
+    return int(value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -357,6 +396,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings: Settings = get_settings()
         configure_logging()
+        if arguments.queues is not None and (wrong := _wrong_queues(arguments.queues)):
+            print(f"worker.py: --queues: {wrong}", file=sys.stderr)
+            return EXIT_USAGE
         worker = Worker(
             arguments.worker_id,
             queues=arguments.queues,
@@ -370,6 +412,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     del settings
     try:
         code = worker.start()
+    except Permanent as error:
+        print(f"worker.py: {error}", file=sys.stderr)
+        return EXIT_CONFIG
     except HostTrouble as error:
         log.error("worker_cannot_start", error=str(error))  # noqa: TRY400 - a sentence, not a traceback
         return EXIT_TEMPORARY

@@ -49,6 +49,7 @@ class SlotState:
     inbox: SimpleQueue[Grant | None] = field(default_factory=SimpleQueue)
     running: Running | None = None
     is_free: bool = True
+    unanswered: str = ""  # the nonce of a claim whose reply never came: asked again, it brings the same grant
 
 
 def parse_lanes(queues: str, concurrency: int) -> tuple[Lane, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -50,6 +51,7 @@ class Fetcher:
     _client: Any = None
     _client_id: int | None = None
     _blocking: bool = False
+    _popped: tuple[str, str] = ("", "")
     _stopped: bool = field(default=False)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -61,19 +63,21 @@ class Fetcher:
             self.ended.set()
 
     def _loop(self) -> None:
-        popped: tuple[str, str] = ("", "")
         while not self._stopped:
             self.ticked = clock()
             if not self.crew.wait_for_free(REST_SECONDS) or not self._claims_now():
                 continue
             try:
-                wait = self._fill(popped)
-                popped = self._doorbell(wait) if wait > 0 else ("", "")
+                wait = self._fill()
+                self._keep()
+                if wait > 0:
+                    self._popped = self._doorbell(wait)
             except QueueUnavailable as error:
-                popped = ("", "")
                 self._drop()
                 self.health.redis_healthy = False
                 self.health.report(str(error), 1.0)
+        with suppress(QueueUnavailable):
+            self._keep()
         self._drop()
 
     def stop(self) -> None:
@@ -100,24 +104,36 @@ class Fetcher:
         if self.rights.may_claim():
             return True
         with self.crew.free:
-            self.crew.free.wait(REST_SECONDS)
+            # Back soon after the trouble: the job that met it comes back too, and must not be the only one.
+            self.crew.free.wait(min(REST_SECONDS, max(0.05, self.health.trouble_until - clock())))
         return False
 
-    def _fill(self, popped: tuple[str, str]) -> float:
+    def _keep(self) -> None:
+        """What was popped and no claim took along: Redis keeps it if it is another program's."""
+        if self._popped[0]:
+            slot = replace(self.crew.slots[0].slot, queues=())
+            self.queue.claim(slot, nonce=self.crew.nonce(), popped=self._popped)
+            self._popped = ("", "")
+
+    def _fill(self) -> float:
         """Claim for every free slot; how long to block afterwards (0: there may be more)."""
         wait, paused = BLOCK_SECONDS, set[str]()
         empty: set[Lane] = set()
         for state in self.crew.free_slots():
             if self._stopped or state.lane in empty or not self.rights.reserve():
                 continue
-            mine = popped if popped[0] in state.slot.queues else ("", "")
+            mine = self._popped if self._popped[0] in state.slot.queues else ("", "")
             claim: Claim | None = None
+            state.unanswered = state.unanswered or self.crew.nonce()
             try:
-                claim = self.queue.claim(state.slot, nonce=self.crew.nonce(), popped=mine)
+                claim = self.queue.claim(state.slot, nonce=state.unanswered, popped=mine)
             finally:
                 self.rights.claimed(granted=isinstance(claim, Grant))
+            state.unanswered = ""
             if mine[0]:
-                popped = ("", "")
+                self._popped = ("", "")
+                if mine[1].startswith(("{", "[")):
+                    self.foreign()  # the claim has moved it to the inbox
             again = self._take(state, claim)
             if isinstance(claim, Nothing):
                 empty.add(state.lane)
@@ -162,10 +178,7 @@ class Fetcher:
                 self._blocking = False
         if not found:
             return ("", "")
-        queue, value = self.queue.queue_of_list(found[0]), str(found[1])
-        if value[:1] in "{[":
-            self.foreign()
-        return (queue, value)
+        return (self.queue.queue_of_list(found[0]), str(found[1]))
 
     def _drop(self) -> None:
         if self._client is not None:

@@ -69,7 +69,9 @@ class Housekeeping:
             self.ticked = clock()
             self.round()
             pause = self.settings.sweep_seconds * dice.uniform(0.7, 1.0)
-            self._wake.wait(pause if self.health.trouble is None else min(1.0, pause))
+            if self.health.trouble is not None:
+                pause = min(1.0, pause, max(0.05, self.health.trouble_until - clock()))
+            self._wake.wait(pause)
             self._wake.clear()
 
     def stop(self) -> None:

@@ -47,25 +47,31 @@ class Desk:
                 return None
             return self._next(state, running, ended)
 
-    def hand_back(self, state: SlotState, running: Running, reason: str) -> None:
-        """Give a job back from outside its thread, which did not stop in time."""
-        running.settled = True
-        job = running.record
-        ended = Ended("requeue", message=reason)
-        if job is not None:
-            ended = write_outcome(self.writes, self._holder(running.grant), job, HandBack(reason), running.stop)
-        try:
-            tell_redis(self._worker.client.queue, state.slot, running.grant, ended)
-        except QueueUnavailable as error:
-            log.warning("hand_back_deferred", job_id=running.grant.job_id, error=str(error))
+    def hand_back(self, reason: str) -> None:
+        """Give all jobs back from outside their threads, which did not stop in time; SQL hears of all of them first."""
+        left: list[tuple[SlotState, Running, Ended]] = []
+        for state in self._worker.crew.slots:
+            running = state.running
+            if running is None or running.settled:
+                continue
+            running.stop.request("shutdown")
+            running.settled = True
+            ended = Ended("requeue", message=reason)
+            if running.record is not None:
+                holder = self._holder(running.grant)
+                ended = write_outcome(self.writes, holder, running.record, HandBack(reason), running.stop)
+            left.append((state, running, ended))
+        for state, running, ended in left:
+            self._tell(state, running, ended)
 
     def give_up(self, running: Running, limit: Limit) -> None:
         """A stage heeded neither of its limits: settle its job as a failed try, from outside its thread."""
-        running.given_up = running.settled = True
+        state = next((one for one in self._worker.crew.slots if one.running is running), None)
         job = running.record
-        state = next(one for one in self._worker.crew.slots if one.running is running)
-        if job is None:
+        if job is None or state is None or running.settled:
             return
+        running.given_up = running.settled = True
+        running.stop.request("shutdown")  # nothing may wait here for a database that is away
         attempt = job.attempt + 1
         stage = limit.stage or next((one.stage for one in running.stop.limits() if one.stage), "")
         failure = Failure(
@@ -75,7 +81,9 @@ class Desk:
         outcome: Outcome = RetryIn(delay_seconds(attempt, self._worker.settings.retry_base_seconds), failure)
         if attempt > (self._worker.settings.max_retries if allowed is None else allowed):
             outcome = Dead(failure)
-        ended = write_outcome(self.writes, self._holder(running.grant), job, outcome, running.stop)
+        self._tell(state, running, write_outcome(self.writes, self._holder(running.grant), job, outcome, running.stop))
+
+    def _tell(self, state: SlotState, running: Running, ended: Ended) -> None:
         try:
             tell_redis(self._worker.client.queue, state.slot, running.grant, ended)
         except QueueUnavailable as error:
@@ -89,7 +97,7 @@ class Desk:
         try:
             begun = self.writes.begin(holder, expired=running.grant.expired)
         except DatabaseUnavailable as error:
-            self._worker.health.report(str(error), error.retry_after)
+            self._rest(str(error), error.retry_after)
             return Ended("requeue", delay_seconds=error.retry_after, message="the database was away")
         if isinstance(begun, NotBegun):
             return self._not_begun(begun)
@@ -98,10 +106,15 @@ class Desk:
             log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
             outcome = self._run(job, holder, running)
             if isinstance(outcome, HandBack) and outcome.host_trouble:
-                self._worker.health.report(outcome.reason, outcome.seconds)
+                self._rest(outcome.reason, outcome.seconds)
             ended = FORGOTTEN if running.given_up else write_outcome(self.writes, holder, job, outcome, running.stop)
         running.settled = True
         return ended
+
+    def _rest(self, reason: str, seconds: float) -> None:
+        """Claim nothing for half of the time that the job stays away: what only it meets must not starve the others."""
+        self._worker.health.report(reason, seconds / 2)
+        self._worker.house.hurry()
 
     def _run(self, job: JobRecord, holder: Holder, running: Running) -> Outcome:
         worker = self._worker
@@ -123,24 +136,29 @@ class Desk:
 
     def _next(self, state: SlotState, running: Running, ended: Ended) -> Grant | None:
         """Tell Redis, until it hears; then the slot is empty or has its next job."""
+        worker, claim = self._worker, None
+        # Asked again with the same nonce, so that a grant whose reply was lost is found and not left to its lease.
+        nonce = worker.crew.nonce() if worker.reserve() else ""
+        try:
+            claim = self._tell_until_heard(state, running, ended, nonce)
+        finally:
+            if nonce:
+                worker.claimed(granted=isinstance(claim, Grant))
+        state.running = None
+        return self._granted(claim)
+
+    def _tell_until_heard(self, state: SlotState, running: Running, ended: Ended, nonce: str) -> Claim | None:
         worker = self._worker
         while True:
-            nonce = worker.crew.nonce() if worker.reserve() else ""
-            claim: Claim | None = None
             try:
-                claim = tell_redis(worker.client.queue, state.slot, running.grant, ended, nonce=nonce)
+                return tell_redis(worker.client.queue, state.slot, running.grant, ended, nonce=nonce)
             except QueueUnavailable as error:
                 worker.health.report(str(error), TELL_AGAIN_SECONDS)
                 log.warning("settle_deferred", error=str(error))
-                if not worker.hands_back:
-                    time.sleep(TELL_AGAIN_SECONDS)
-                    continue
+            if worker.hands_back:
                 # Nobody waits for Redis at the end: the lease runs out, and the next begin sees what SQL says.
-            finally:
-                if nonce:
-                    worker.claimed(granted=isinstance(claim, Grant))
-            state.running = None
-            return self._granted(claim)
+                return None
+            time.sleep(TELL_AGAIN_SECONDS)
 
     def _granted(self, claim: Claim | None) -> Grant | None:
         match claim:

@@ -18,6 +18,8 @@ from database.tables import ArtifactUse, Job, Stage, StoredArtifact
 from errors import DatabaseUnavailable, Fenced
 from states import ENDED, JobStatus, StageStatus
 
+WAITING_FOR = 256  # characters that jobs.waiting_for holds
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -266,7 +268,7 @@ class FencedWrites:
                     "b_status": status,
                     "b_queue": queue or job.queue,
                     "b_delay_ms": int(delay_seconds * 1000),
-                    "b_waiting_for": reason if delay_seconds > 0 else None,
+                    "b_waiting_for": reason[:WAITING_FOR] if delay_seconds > 0 else None,
                 },
                 wanted=status,
             ):

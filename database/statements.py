@@ -83,7 +83,11 @@ _CANCELLED = (
     )
 )
 _ADVANCE = _fenced_update().values(
-    stage=bindparam("b_stage"), progress=bindparam("b_progress"), attempt=0, cost_usd=Job.cost_usd + bindparam("b_cost")
+    stage=bindparam("b_stage"),
+    # Branches commit in another order than they count: it never falls.
+    progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
+    attempt=0,
+    cost_usd=Job.cost_usd + bindparam("b_cost"),
 )
 _END = _fenced_update().values(
     status=bindparam("b_status"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,14 @@ from database.fenced import Checkpoint, Failure
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every stage is done. `last` is the checkpoint of the last one, still to be committed with the end."""
+    """Every stage is done. `last` is the checkpoint of the last one, still to be committed with the end.
+
+    `fault` says what the run comes to when that commit breaks by the stage's own doing.
+    """
 
     result: Any
     last: Checkpoint | None = None
+    fault: Callable[[Exception], Outcome] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class ProgressMeter:
             self._value = max(self._value, min(100.0, self._sum()))
 
     def _sum(self) -> float:
-        return sum(self._done[name] * share for name, share in self._share.items())
+        return min(100.0, sum(self._done[name] * share for name, share in self._share.items()))
 
     def _tell(self, message: str, *, force: bool) -> None:
         now = time.monotonic()

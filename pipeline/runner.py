@@ -79,7 +79,7 @@ class Runner:
         except Fenced:
             return Lost()
         except HostTrouble as error:
-            return HandBack(str(error), error.retry_after, host_trouble=True)
+            return HandBack(_plain(str(error)), error.retry_after, host_trouble=True)
         if run is None:
             reason = f"no worker of this version knows the pipeline {job.pipeline!r}"
             return HandBack(reason, NO_SUCH_VERSION_SECONDS)
@@ -164,7 +164,14 @@ class _Steps:
         if ready:
             return HandOver(queue_of(ready[0], self._home()))
         final = self.run.steps[-1]
-        return Done(self.run.known.plain(final), self.last)
+        return Done(self.run.known.plain(final), self.last, self._fault)
+
+    def _fault(self, error: Exception) -> Outcome:
+        """The last stage's commit is the job's: what its result or its own commit break there is that stage's fault."""
+        final = self.run.steps[-1]
+        name, item = (self.last.stage, self.last.item) if self.last else (final.name, "")
+        step = next(one for one in self.run.steps if one.name == name)
+        return self._failed(step, item, self.run.known.attempts(name, item), error)
 
     def _home(self) -> str:
         return self.run.pipeline.default_queue() if self.run.queue is None else self._home_queue()
@@ -268,7 +275,7 @@ class _Steps:
                 return _stopped(Interrupted(stop.reason))  # its child was killed because we stop
             case HostTrouble():
                 log.warning("host_trouble", error=str(error))
-                return HandBack(str(error), error.retry_after, host_trouble=True)
+                return HandBack(_plain(str(error)), error.retry_after, host_trouble=True)
             case OSError() | MemoryError() if _is_the_hosts(error):
                 reason = f"stage {step.name}: {getattr(error, 'strerror', None) or 'out of memory'}"
                 return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
@@ -314,7 +321,8 @@ class _Steps:
         with limits, tidy(context), children_of(run.job.id):
             run.stop.check()
             result = stage.result.validate_python(stage.function(*arguments))
-            run.stop.check()
+            if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
+                run.stop.check()
         real = getattr(result, "provider", None) or provider
         made = self._checkpoint(step, stage, item, result, version, real, key, None, started, number, count)
         return made, result
@@ -430,4 +438,9 @@ def _stopped(stop: Interrupted) -> Outcome:
 def _failure(stage: str, item: str, attempt: int, error: BaseException) -> Failure:
     message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     detail = "".join(traceback.format_exception(error))
-    return Failure(stage, item, attempt, type(error).__name__, redact(message[:1000]), redact(detail[-8000:]))
+    return Failure(stage, item, attempt, type(error).__name__, _plain(message)[:1000], _plain(detail)[-8000:])
+
+
+def _plain(text: str) -> str:
+    """What every database stores: no secret, no NUL, no half of a character (as in names of files)."""
+    return redact(text).replace("\0", "").encode(errors="backslashreplace").decode()

@@ -8,7 +8,7 @@ from typing import assert_never
 import structlog
 
 from database.fenced import FencedWrites, Holder, JobRecord
-from errors import DatabaseUnavailable, Fenced
+from errors import DatabaseUnavailable, Fenced, HostTrouble
 from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn
 from pipeline.runner import patiently
 from pipeline.stop import StopSignal
@@ -51,8 +51,13 @@ def write_outcome(writes: FencedWrites, holder: Holder, job: JobRecord, outcome:
 
 def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcome, stop: StopSignal) -> Ended:
     match outcome:
-        case Done(result, last):
-            patiently(lambda: writes.complete(holder, job, last, result), stop)
+        case Done(result, last, fault):
+            try:
+                patiently(lambda: writes.complete(holder, job, last, result), stop)
+            except Exception as error:
+                if fault is None or isinstance(error, HostTrouble):
+                    raise
+                return _write(writes, holder, job, fault(error), stop)
             log.info("job_completed", stage=last.stage if last else None)
             return Ended("finish", JobStatus.COMPLETED, last.stage if last else "", 100.0)
         case Dead(failure):

@@ -41,6 +41,7 @@ from states import ENDED, JobStatus
 log = structlog.get_logger()
 _ID = re.compile(ID_PATTERN)
 POLL_SECONDS = 0.5
+REOPEN_SECONDS = 2.0
 RESERVED = frozenset({"id"})
 
 
@@ -184,8 +185,10 @@ class RedisClient:
             "started_ms": row["started_ms"],
             "finished_ms": row["finished_ms"],
         }
-        if row["status"] == JobStatus.PROCESSING:
-            status.update(self._live(job_id, float(row["progress"])))
+        if row["status"] not in ENDED:
+            live = self._live(job_id, float(row["progress"]))
+            # Between two runs the stage is where SQL says; the progress that people have seen does not fall.
+            status.update(live if row["status"] == JobStatus.PROCESSING else {n: live[n] for n in live if n != "stage"})
         return status
 
     def get_job(self, job_id: str) -> dict[str, Any]:
@@ -250,7 +253,15 @@ class RedisClient:
     def retry(self, job_id: str) -> None:
         """Ask for a failed, cancelled or quarantined job again; its finished stages are kept."""
         job = reopen(self.database, job_id)
-        self._attempt("enqueue_deferred", lambda: self.queue.enqueue(job, mode="reopen"), job_id)
+        self._attempt("enqueue_deferred", lambda: self._reopen(job), job_id)
+
+    def _reopen(self, job: OpenJob) -> None:
+        """Place it, after the end of its last run, which SQL has and Redis may still have to hear."""
+        until = time.monotonic() + REOPEN_SECONDS
+        while not self.queue.enqueue(job, mode="reopen") and time.monotonic() < until:
+            if self.queue.inspect(job.id)[0] != "running":
+                break
+            time.sleep(0.05)
 
     def pause(self, queue: str, *, reason: str = "", by: str = "") -> None:
         """Let no job of a queue start; what runs goes on."""

@@ -20,7 +20,7 @@ from pipeline.film.timeline import Cut, Shot, Sprite, Timeline
 from pipeline.film.warp import Backend, Spot, best_backend
 
 RISE_SECONDS = 0.9
-SHOTS_KEPT = 3
+SHOTS_KEPT = 2
 
 Area = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the full-size plane, all even
 
@@ -86,6 +86,7 @@ class Compositor:
             self._sets[at] = _Set(plate, card, at_rest)
             while len(self._sets) > SHOTS_KEPT:
                 self._sets.popitem(last=False)
+            pictures.give_back_memory()
         self._sets.move_to_end(at)
         return self._sets[at]
 

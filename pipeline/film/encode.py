@@ -13,7 +13,7 @@ from pipeline.film.fonts import FONTS
 from pipeline.film.timeline import Timeline
 
 CRF = 20
-X264 = "aq-mode=3:subme=1:ref=1:rc-lookahead=10"
+X264 = "aq-mode=3:subme=1:ref=1:rc-lookahead=10:sync-lookahead=0"  # the last saves 27 MB of queued frames
 ENCODER_THREADS = 2
 STALL_SECONDS = 60.0
 FIXED_SECONDS, SECONDS_PER_SECOND = 60.0, 15.0

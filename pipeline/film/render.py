@@ -33,6 +33,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
     """Make the film of a job at its `output`; returns its facts. Raises errors.* in one sentence."""
     from pipeline.film import encode, probe, sound
     from pipeline.film.compositor import Compositor
+    from pipeline.film.pictures import give_back_memory
 
     _folders(job)
     report(0.0, "plan")
@@ -42,6 +43,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         subtitles.write_text(ass.document(timeline), encoding="utf-8")
         report(PLANNED, "sound")
         lufs = sound.mix(timeline, mixed)
+        give_back_memory()
         report(SOUNDED, "picture")
         compositor = Compositor(timeline)
         encode.encode(

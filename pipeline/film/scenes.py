@@ -111,6 +111,13 @@ def _features(view: SceneView) -> Drawn:
     return Drawn(_shot(view, plate, None), labels + more, shapes)
 
 
+def _heading(view: SceneView, shown: str) -> str:
+    """The scene's headline; the product's name where it would only repeat what the scene shows anyway."""
+    headline, name = view.scene.headline, view.job.product_name
+    repeats = shown.strip().casefold() in headline.casefold() if shown.strip() else False
+    return name if repeats or not headline else headline
+
+
 def _price(view: SceneView) -> Drawn:
     stage, theme = view.stage, view.theme
     price = clean(view.job.price)
@@ -132,7 +139,7 @@ def _price(view: SceneView) -> Drawn:
         look = replace(look, color=readable_accent(theme))
     figure = block(price, price_area, look, view.opens + 0.35, view.closes)
     head_look = replace(_title_look(view, stage.headline_px * 0.56, 2), color=color, left=left)
-    head = block(clean(view.scene.headline, upper=theme.upper), head_area, head_look, view.opens + 0.1, view.closes)
+    head = block(clean(_heading(view, price), upper=theme.upper), head_area, head_look, view.opens + 0.1, view.closes)
     labels = head.labels + tuple(replace(label, enter="pop") for label in figure.labels)
     line = Shape(
         kind="line",
@@ -154,7 +161,7 @@ def _price(view: SceneView) -> Drawn:
 def _cta(view: SceneView) -> Drawn:
     stage, theme, job = view.stage, view.theme, view.job
     name_look = replace(_title_look(view, stage.headline_px * 0.74, 3), floor=34)
-    name_text = clean(view.scene.headline or job.product_name, upper=theme.upper)
+    name_text = clean(_heading(view, job.cta_text), upper=theme.upper)
     name = block(name_text, stage.end_name, name_look, view.opens + 0.15, view.closes)
     labels, shapes = list(name.labels), []
     text = clean(job.cta_text, upper=theme.upper)

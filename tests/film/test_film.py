@@ -104,7 +104,9 @@ def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any
     frames = pictures(job.output, {round((word.start + word.end) / 2 * 30) for page in pages for word in page.words})
     found = []
     for page in pages:
-        read = set().union(*(ocr(frames[round((word.start + word.end) / 2 * 30)], page) for word in page.words))
+        # The first and the last word: the highlighted one is inverted, and sometimes not read.
+        moments = {round((word.start + word.end) / 2 * 30) for word in (page.words[0], page.words[-1])}
+        read = set().union(*(ocr(frames[moment], page) for moment in sorted(moments)))
         found += [word for word in (re.sub(r"\W", "", w.text).lower() for w in page.words) if word in read]
     assert len(found) / len(wanted) >= 0.9, (wanted, found)
 

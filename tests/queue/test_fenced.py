@@ -380,7 +380,7 @@ def test_executions_add_up_and_reuse_counts_none(writes: FencedWrites) -> None:
     assert found == {"step_1": 2, "step_2": 0}
 
 
-JSON = {
+JSON: dict[str, Any] = {
     "text": "ä\n\u2028\U0001f3ac \"'\\",
     "none": None,
     "list": [1, 2.5, True],
@@ -539,3 +539,10 @@ def test_a_pool_with_no_connection_left_is_trouble_of_the_host(sqlite_database: 
     with small.read(), pytest.raises(DatabaseUnavailable), small.read():
         pass
     small.dispose()
+
+
+@pytest.mark.parametrize("words", ["x" * 5000, "ä" * 5000])
+def test_a_long_reason_fits_its_column(writes: FencedWrites, words: str) -> None:
+    job = begin(writes)
+    writes.release(ME, job, reason=words, delay_seconds=1)
+    assert row(writes)["waiting_for"] == words[:256]

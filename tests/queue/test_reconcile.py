@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from database.fenced import Begun, FencedWrites, NotBegun
-from database.jobs import NewJob, insert_jobs
+from database.jobs import NewJob, insert_jobs, known_open_jobs, mark_reconciled
 from redis_client.client import RedisClient
+from redis_client.connection import raw
 from redis_client.queue import Grant
 from redis_client.reconcile import reconcile
 from tests.support.agree import assert_agree, snapshot
@@ -95,12 +96,13 @@ def test_a_dead_owners_job_comes_back_after_one_lease_and_counts_its_crash(any_c
 
 def test_a_rewound_redis_that_holds_a_running_job_ready_under_an_older_token(client: RedisClient) -> None:
     enqueue(client, "a")
-    before = {key: client.get_client().dump(key) for key in client.get_client().keys("*")}  # type: ignore[union-attr]
+    server: Any = client.get_client()
+    before = {key: raw(server.dump(key)) for key in server.keys("*")}
     grant = take(client.queue)
     begin(client, grant)
-    client.get_client().flushall()
+    server.flushall()
     for key, value in before.items():
-        client.get_client().restore(key, 0, value)
+        server.restore(key, 0, value)
     assert ready(client.queue) == ["a"]
     assert repair(client) == {"adopted": 1}
     assert_agree(client, workers=0)
@@ -190,9 +192,7 @@ def test_a_job_that_ended_since_the_page_was_read_is_not_brought_back(
     enqueue(client, "a")
     grant = take(client.queue)
     record = begin(client, grant)
-    from redis_client import reconcile as module
-
-    real = module.known_open_jobs
+    real = known_open_jobs
 
     def page_then_end(*arguments: Any, **options: Any) -> Any:
         page = real(*arguments, **options)
@@ -201,7 +201,7 @@ def test_a_job_that_ended_since_the_page_was_read_is_not_brought_back(
             client.queue.finish(slot(), grant, status="completed")
         return page
 
-    monkeypatch.setattr(module, "known_open_jobs", page_then_end)
+    monkeypatch.setattr("redis_client.reconcile.known_open_jobs", page_then_end)
     assert repair(client) == {"fine": 1}
     assert_agree(client, workers=1)
 
@@ -236,15 +236,13 @@ def test_a_reconciler_that_lost_its_lock_leaves_the_next_ones_alone(
 ) -> None:
     enqueue(client, "a")
     server = client.get_client()
-    from redis_client import reconcile as module
-
-    real = module.mark_reconciled
+    real = mark_reconciled
 
     def stall(*arguments: Any) -> None:
         real(*arguments)
         server.set(client.queue.key("reconciler"), "the next one", px=60_000)
 
-    monkeypatch.setattr(module, "mark_reconciled", stall)
+    monkeypatch.setattr("redis_client.reconcile.mark_reconciled", stall)
     reconcile(client.queue, client.database, lease_seconds=30, untouched_seconds=0, owner="me")
     assert server.get(client.queue.key("reconciler")) == "the next one"
 

@@ -1,0 +1,72 @@
+"""Every script on a cluster-enabled node: all keys share one hash tag, so no script reaches into another slot."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from redis_client.connection import Connections
+from redis_client.queue import Grant, Queue
+from tests.queue.test_headers import SCRIPTS
+from tests.support.moves import MAIN, SECOND, job, ready, run_out, slot, sweep, take, whole
+from tests.support.servers import redis_server
+from tests.support.workers import wait_for
+
+SLOTS = 16384
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Queue]:
+    with redis_server("--cluster-enabled", "yes", "--port", "0", "--cluster-announce-ip", "127.0.0.1") as url:
+        connections = Connections(url)
+        server: Any = connections.commands()
+        server.execute_command("CLUSTER", "ADDSLOTS", *range(SLOTS))  # ADDSLOTSRANGE came with Redis 7
+        wait_for(lambda: "cluster_state:ok" in str(server.execute_command("CLUSTER", "INFO")).replace("'", ""))
+        yield Queue(connections)
+        connections.close()
+
+
+def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: set[str] = set()
+    real = node._run
+
+    def run(name: str, **values: Any) -> Any:
+        ran.add(name)
+        return real(name, **values)
+
+    monkeypatch.setattr(node, "_run", run)
+    server: Any = node.connections.commands()
+    both = slot("w1", "0", MAIN, SECOND)
+    for name in ("a", "b", "c"):
+        node.enqueue(job(name, queue=SECOND if name == "b" else MAIN))
+    node.enqueue(job("later", wait_ms=60_000))
+    node.enqueue_many([job("d"), job("e")])
+    grant = take(node, both)
+    assert node.beat(server, worker="w1", lease_seconds=30, record={}, jobs=[(grant.job_id, grant.token)]) == ["ok"]
+    assert node.progress(grant.job_id, grant.token, 1, progress=5, stage="s", active=[], label="w1")
+    again = node.requeue(both, grant, queue=SECOND, nonce="r")
+    assert isinstance(again, Grant)
+    following = node.finish(both, again, status="completed", nonce="f")
+    assert isinstance(following, Grant)
+    sweep(node)
+    run_out(node, following.job_id)
+    assert sweep(node)["expired"] == 1
+    assert node.adopt(job(following.job_id), token=following.token, lease_seconds=30, slot=both)
+    node.cancel("later")
+    server.hset(node.key("paused"), MAIN, "1")
+    node.resume(MAIN)
+    assert node.inspect("c")[0] == "ready"
+    server.zrem(node.key(f"ready:{MAIN}"), "c")
+    assert node.mend("c", "ready")
+    assert node.enqueue(job("c"), mode="rebuild")
+    assert "c" in ready(node)
+    # beat and progress are sent past _run, on purpose: once.
+    assert ran | {"beat", "progress"} == set(SCRIPTS)
+
+
+def test_all_keys_hash_to_one_slot(node: Queue) -> None:
+    server: Any = node.connections.commands()
+    node.enqueue(job("z", queue=SECOND))
+    take(node, slot("w9", "0", SECOND))
+    names = list(whole(node))
+    assert len({server.execute_command("CLUSTER", "KEYSLOT", name) for name in names}) == 1
