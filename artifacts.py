@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -60,20 +61,22 @@ class LocalStore:
         except OSError as error:
             raise HostTrouble(f"the artifact store {self.root} cannot be written: {error.strerror or error}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return artifact
 
     def put_bytes(self, content: bytes, *, media_type: str, name: str) -> Artifact:
         """Store bytes that are already in memory (an upload, a small JSON)."""
-        self.root.mkdir(parents=True, exist_ok=True)
         staged = self.root / f".{os.getpid()}-{secrets.token_hex(6)}.bytes"
         try:
+            self.root.mkdir(parents=True, exist_ok=True)
             staged.write_bytes(content)
             return self.put(staged, media_type=media_type, name=name)
         except OSError as error:
             raise HostTrouble(f"the artifact store {self.root} cannot be written: {error.strerror or error}") from error
         finally:
-            staged.unlink(missing_ok=True)
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
 
     def holds(self, artifact: Artifact, *, verify: bool = True) -> bool:
         """Whether the file is there whole: its size, and its sha256 when `verify`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -20,7 +21,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PATTERNS = (
     re.compile(r"(?i)\b(sk-[a-z0-9_-]{8,}|r8_[a-z0-9]{8,})"),
     re.compile(r"(?i)(?<=bearer )[a-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
 )
 
 
@@ -45,9 +46,23 @@ def redact(text: str) -> str:
 
 def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if isinstance(value, str) and len(value) > 7:
-            event[name] = redact(value)
+        if not isinstance(value, str) or len(value) > 7:
+            event[name] = _clean(value)
     return event
+
+
+def _clean(value: Any) -> Any:
+    """The value without secrets, at any depth."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _clean(part) for key, part in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(part) for part in value]
+        case None | bool() | int() | float():
+            return value
+    return redact(repr(value))
 
 
 class _Out:
@@ -68,7 +83,10 @@ class _Out:
 
 
 def _to_json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=repr).decode()
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # half a character, or a number of more than 64 bits: a log line must not stop its writer
+        return json.dumps(event, default=repr)
 
 
 def configure_logging(*, stream: TextIO | None = None) -> None:

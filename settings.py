@@ -6,6 +6,7 @@ A wrong value stops the program at start with one sentence that names the settin
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
         pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
         if any(not equals or not stage or not queue for stage, equals, queue in pairs):
             raise ValueError("write it as stage=queue,stage=queue")
+        if wrong := [queue for _, _, queue in pairs if not re.fullmatch(NAME_PATTERN, queue)]:
+            raise ValueError(f"the queue {wrong[0]!r} is no name: use a-z, 0-9, _ and -")
         return {stage: queue for stage, _, queue in pairs}
 
     @model_validator(mode="after")

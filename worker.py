@@ -35,8 +35,9 @@ from daemon.notify import notify
 from daemon.settle import Desk
 from database.engine import get_database
 from database.jobs import bind_store, open_elsewhere, open_in_queues
-from errors import HostTrouble, Permanent
+from errors import HostTrouble, InvalidInput, Permanent
 from log import configure_logging
+from pipeline.catalog.base import nearest, pipelines
 from pipeline.providers import registry
 from pipeline.stage import stages
 from pipeline.stop import Limit, clock
@@ -138,7 +139,7 @@ class Worker:
         structlog.contextvars.bind_contextvars(worker_id=self.worker_id)
         for found, meant in near_misses().items():
             log.warning("setting_unknown", found=found, did_you_mean=meant)
-        stages()
+        _check_names(self.settings)
         bind_store(self.client.database, self.store.identity())
         self.client.get_client().ping()
         self.house.probe_now()
@@ -350,6 +351,19 @@ class Worker:
 
 def _matches(worker_id: str) -> bool:
     return re.match(ID_PATTERN, worker_id) is not None
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuse settings that name a provider or a stage that does not exist."""
+    for capability, setting in registry.SETTING.items():
+        wanted = getattr(settings, setting.lower())
+        known = {"auto", "local", *registry.names(capability)}
+        if wanted not in known:
+            raise InvalidInput(f"{setting}={wanted!r} is unknown{nearest(wanted, known)}")
+    steps = set(stages()) | {step for pipeline in pipelines().values() for step in pipeline.stages}
+    for stage in settings.stage_queues:
+        if stage not in steps:
+            raise InvalidInput(f"STAGE_QUEUES: stage {stage!r} is unknown{nearest(stage, steps)}")
 
 
 def _flush() -> None:

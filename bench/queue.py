@@ -5,61 +5,102 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from bench.anatomy import anatomy
-from bench.place import Place, new_id, place
+from bench.place import Place, new_id, place, wait_for
 from bench.rows import Row, at_least, percentile, say, spread
 
 PART = "queue"
-ROUNDS, JOBS, SINGLE = 3, 1500, 300
-LOOP_SECONDS = 1.0
+ROUNDS, CHUNKS, JOBS, SINGLE = 3, 4, 250, 100
+LOOP_SECONDS = 0.4
 POPS = 20_000
 SYNCS = 200
+LOOK_SECONDS = 0.1
+QUEUE = "video_generation_queue"
+
+
+@dataclass
+class Seen:
+    """Rates a second of all rounds, and ratios to the GET loops just before and after."""
+
+    get: list[float] = field(default_factory=list)
+    pop: list[float] = field(default_factory=list)
+    single: list[float] = field(default_factory=list)
+    many: list[float] = field(default_factory=list)
+    jobs: dict[int, list[float]] = field(default_factory=lambda: {1: [], 8: []})
+    to_get: dict[int, list[float]] = field(default_factory=lambda: {1: [], 8: []})
+    eight_to_one: list[float] = field(default_factory=list)
 
 
 def measure() -> Iterator[Row]:
     with place() as here:
-        rounds = [one_round(here, number) for number in range(ROUNDS)]
-        columns: dict[str, list[float]] = {name: [one[name] for one in rounds] for name in rounds[0]}
-        yield Row(PART, "bare GET/s", spread(columns["get"]))
-        yield Row(PART, "bare BLPOP/s", spread(columns["pop"]))
-        yield Row(PART, "enqueue_job/s, one by one", spread(columns["single"]))
-        yield Row(PART, f"enqueue_many jobs/s, {JOBS} at once", spread(columns["many"]))
-        yield Row(PART, "no-op jobs/s, 1 slot", spread(columns["slot1"]))
-        yield Row(PART, "no-op jobs/s, 8 slots", spread(columns["slot8"]))
-        yield at_least(PART, "1 slot, jobs / GET", columns["ratio1"], 0.025)
-        yield at_least(PART, "8 slots, jobs / GET", columns["ratio8"], 0.8 * 0.025)
-        yield at_least(PART, "8 slots / 1 slot", columns["eight"], 0.8)
-        yield Row(PART, "1 slot, jobs / BLPOP", spread(columns["pops1"], 3))
+        seen = Seen()
+        for number in range(ROUNDS):
+            say(f"queue: round {number + 1} of {ROUNDS}")
+            one_round(here, seen)
+        yield Row(PART, "bare GET/s", spread(seen.get))
+        yield Row(PART, "bare BLPOP/s", spread(seen.pop))
+        yield Row(PART, "enqueue_job/s, one by one", spread(seen.single))
+        yield Row(PART, f"enqueue_many jobs/s, {JOBS} at once", spread(seen.many))
+        yield Row(PART, "no-op jobs/s, 1 slot", spread(seen.jobs[1]))
+        yield Row(PART, "no-op jobs/s, 8 slots", spread(seen.jobs[8]))
+        yield at_least(PART, "1 slot, jobs / GET", seen.to_get[1], 0.025)
+        yield at_least(PART, "8 slots, jobs / GET", seen.to_get[8], 0.8 * 0.025)
+        yield at_least(PART, "8 slots / 1 slot", seen.eight_to_one, 0.8)
+        yield Row(PART, "1 slot, jobs / BLPOP", f"{median(seen.jobs[1]) / median(seen.pop):.3f}")
         syncs = sync_us(here)
         yield Row(PART, "fdatasync of 4 KiB, us, p50 / p99", f"{median(syncs):,.0f} / {percentile(syncs, 0.99):,.0f}")
     with place() as here:
         yield from anatomy(here, PART)
 
 
-def one_round(here: Place, number: int) -> dict[str, float]:
-    """Everything once, the bare loops around each of ours."""
-    say(f"queue: round {number + 1} of {ROUNDS}")
-    gets, pop = [get_rate(here)], pop_rate(here)
-    single = single_rate(here)
-    many, slot1 = drain_rate(here, 1)
-    gets.append(get_rate(here))
-    _, slot8 = drain_rate(here, 8)
-    gets.append(get_rate(here))
-    return {
-        "get": median(gets),
-        "pop": pop,
-        "single": single,
-        "many": many,
-        "slot1": slot1,
-        "slot8": slot8,
-        "ratio1": slot1 / ((gets[0] + gets[1]) / 2),
-        "ratio8": slot8 / ((gets[1] + gets[2]) / 2),
-        "pops1": slot1 / pop,
-        "eight": slot8 / slot1,
-    }
+def one_round(here: Place, seen: Seen) -> None:
+    """Everything once: short pieces of ours, each between two bare loops."""
+    seen.pop.append(pop_rate(here))
+    seen.single.append(single_rate(here))
+    for slots in seen.jobs:
+        with here.worker(f"bench-{slots}", "--concurrency", str(slots)) as worker:
+            worker.event("worker_started")
+            wait_until_done(here)
+            for _ in range(CHUNKS):
+                chunk(here, slots, seen)
+    one, eight = (median(seen.to_get[slots][-CHUNKS:]) for slots in seen.jobs)
+    seen.eight_to_one.append(eight / one)
+
+
+def chunk(here: Place, slots: int, seen: Seen) -> None:
+    """Some jobs while the worker waits for work, between two GET loops; the queue opens when all are there.
+
+    From the first start to the last end, by their own rows.
+    """
+    before = get_rate(here)
+    mark = here.client.database.clock_us() // 1000
+    here.client.pause(QUEUE, reason="bench")
+    started = time.perf_counter()
+    here.client.enqueue_many(here.prepare(JOBS))
+    seen.many.append(JOBS / (time.perf_counter() - started))
+    here.client.resume(QUEUE)
+    wait_until_done(here)
+    done, first, last = here.query(
+        "SELECT count(*), min(started_ms), max(finished_ms) FROM jobs "
+        f"WHERE created_ms >= {mark} AND status = 'completed'"
+    )
+    assert done == JOBS, f"{done} of {JOBS} jobs were completed"
+    rate, after = JOBS / ((last - first) / 1000), get_rate(here)
+    seen.get += [before, after]
+    seen.jobs[slots].append(rate)
+    seen.to_get[slots].append(rate / ((before + after) / 2))
+
+
+def wait_until_done(here: Place) -> None:
+    def look() -> bool | None:
+        time.sleep(LOOK_SECONDS)
+        return True if here.query("SELECT count(*) FROM jobs WHERE finished_ms IS NULL")[0] == 0 else None
+
+    wait_for(look, "the end of the jobs")
 
 
 def get_rate(here: Place) -> float:
@@ -90,27 +131,11 @@ def loops_a_second(once: Callable[[], Any]) -> float:
 
 
 def single_rate(here: Place) -> float:
-    """By ones; the jobs are taken out of the way by the next drain."""
+    """By ones; the next worker clears them away before anything is measured."""
     started = time.perf_counter()
     for _ in range(SINGLE):
         here.client.enqueue_job(new_id(), {}, pipeline="selftest")
     return SINGLE / (time.perf_counter() - started)
-
-
-def drain_rate(here: Place, slots: int) -> tuple[float, float]:
-    """(jobs enqueued a second, jobs done a second): the second from the first start to the last end, by their rows."""
-    started = time.perf_counter()
-    here.client.enqueue_many(here.prepare(JOBS))
-    enqueued = JOBS / (time.perf_counter() - started)
-    before = int(here.query("SELECT coalesce(max(finished_ms), 0) FROM jobs")[0])
-    with here.worker(f"bench-{slots}", "--drain", "--concurrency", str(slots)) as worker:
-        worker.end()
-    done, first, last = here.query(
-        f"SELECT count(*), min(started_ms), max(finished_ms) FROM jobs WHERE finished_ms > {before} "
-        "AND status = 'completed'"
-    )
-    assert done >= JOBS, f"only {done} of {JOBS} jobs were completed"
-    return enqueued, done / ((last - first) / 1000)
 
 
 def sync_us(here: Place) -> list[float]:

@@ -96,7 +96,7 @@ class Housekeeping:
                 return
             try:
                 step()
-            except (QueueUnavailable, DatabaseUnavailable) as error:
+            except HostTrouble as error:
                 log.warning("housekeeping_failed", step=step.__name__.strip("_"), error=str(error))
         if clock() - self._health_at >= self.settings.health_seconds:
             self._health_at = clock()

@@ -52,6 +52,15 @@ def from_json(value: Any) -> Any:
     return value if isinstance(value, int | float) else orjson.loads(value)
 
 
+def make_state_dir() -> None:
+    """Make STATE_DIR; InvalidInput when it cannot be."""
+    folder = get_settings().state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"STATE_DIR={str(folder)!r} cannot be made: {error.strerror}") from None
+
+
 def database_url() -> str:
     """`DATABASE_URL`, with our drivers filled in; without it SQLite in STATE_DIR."""
     settings = get_settings()
@@ -202,7 +211,7 @@ def get_database(*, pool_size: int = 8) -> Database:
     with _lock:
         if _database is None:
             if get_settings().database_url is None:
-                get_settings().state_dir.mkdir(parents=True, exist_ok=True)
+                make_state_dir()
             _database = Database(database_url(), pool_size=pool_size)
         return _database
 

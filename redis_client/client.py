@@ -126,8 +126,9 @@ class RedisClient:
             raise InvalidInput(f"id={job_data['id']!r} in the payload is not the job's id {job_id!r}")
         if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay <= 366 * 24 * 3600:
             raise InvalidInput(f"delay={delay!r}: use seconds from 0 to a year")
-        if not isinstance(pipeline, str):
-            raise InvalidInput(f"pipeline={pipeline!r}: use a name")
+        for name, named in (("pipeline", pipeline), ("queue", queue)):
+            if named is not None and not isinstance(named, str):
+                raise InvalidInput(f"{name}={named!r}: use a name")
         chosen = find_pipeline(pipeline)
         if queue is not None and (not isinstance(queue, str) or queue not in declared_queues()):
             raise InvalidInput(f"queue={queue!r} is unknown{nearest(str(queue), declared_queues())}")

@@ -115,7 +115,9 @@ def _sentence(pipeline: Pipeline, error: ValidationError) -> str:
     # A mistyped name first: it is often why a required field is missing.
     found = error.errors(include_url=False)
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    # A union reports one error a member; the field is what the person typed.
+    # A union reports one error a member: the one whose rule is ours speaks plainest; the field is what was typed.
+    same = [one for one in found if one["loc"][:2] == first["loc"][:2]]
+    first = next((one for one in same if one["type"] == "value_error"), first)
     where = ".".join(
         str(part) for part in first["loc"][:2] if isinstance(part, int) or part in pipeline.payload.model_fields
     )

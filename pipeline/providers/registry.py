@@ -34,7 +34,7 @@ PROVIDERS: dict[tuple[str, str], Entry] = {
     ("speak", "espeak"): Entry("pipeline.providers.espeak", "EspeakSpeaker"),
     ("film", "local"): Entry("pipeline.providers.local_film", "LocalFilm"),
 }
-SETTING = {"write": "SCRIPT_PROVIDER", "speak": "VOICE_PROVIDER", "film": "VIDEO_PROVIDER"}
+SETTING: dict[Capability, str] = {"write": "SCRIPT_PROVIDER", "speak": "VOICE_PROVIDER", "film": "VIDEO_PROVIDER"}
 
 _lock = threading.Lock()
 _living: dict[tuple[str, str], Provider] = {}

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import xmlrpc.client
@@ -89,6 +90,35 @@ def test_the_unit_refuses_to_start_without_its_two_addresses(missing: str) -> No
     refused = subprocess.run(found.groups(), env=addresses, capture_output=True, text=True, check=False)
     assert refused.returncode == 78
     assert missing in refused.stderr
+
+
+def test_a_worker_tells_its_unit_that_it_is_ready_alive_and_leaving(
+    client: RedisClient, tmp_path_factory: pytest.TempPathFactory, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    del client
+    address = tmp_path_factory.mktemp("n") / "s"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(30)
+        heard: list[str] = []
+
+        def hear(word: str) -> None:
+            while word not in heard:
+                heard.append(manager.recv(4096).decode())
+
+        worker = start_worker("worker-1", NOTIFY_SOCKET=str(address))
+        hear("READY=1")
+        assert heard == ["READY=1"], "nothing before it can work"
+        hear("WATCHDOG=1")
+        worker.signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert worker.wait() == 0
+
+
+def test_a_worker_in_a_unit_without_redis_url_says_what_to_set(start_worker: Callable[..., WorkerProcess]) -> None:
+    worker = start_worker("worker-1", NOTIFY_SOCKET="/nonexistent")
+    assert worker.wait() == 75
+    assert "set REDIS_URL" in worker.events("worker_cannot_start")[0]["error"]
 
 
 def test_both_managers_wait_longer_than_a_worker_may_need() -> None:

@@ -167,7 +167,7 @@ def test_a_second_signal_forces(client: RedisClient, start_worker: StartWorker) 
     worker = start_worker("worker-1", SHUTDOWN_SECONDS="60")
     worker.wait_for_event("stage_started")
     worker.signal(signal.SIGTERM)
-    wait_for(lambda: client.workers() and client.workers()[0]["stopping"] == "signal" or _took(worker, 1.0))
+    wait_for(lambda: (client.workers() and client.workers()[0]["stopping"] == "signal") or _took(worker, 1.0))
     worker.signal(signal.SIGTERM)
     told = time.monotonic()
     assert worker.wait() == 0
@@ -211,7 +211,7 @@ def test_it_ends_in_time_though_redis_hangs(
         setting("REDIS_URL", server.url)
         client = RedisClient(url=server.url, database=sqlite_database)  # type: ignore[arg-type]
         enqueue(client, "a", stages=4, seconds=1)
-        worker = start_worker("worker-1", SHUTDOWN_SECONDS="3", **{"LEASE_SECONDS": "2", "BEAT_SECONDS": "0.5"})
+        worker = start_worker("worker-1", SHUTDOWN_SECONDS="3", LEASE_SECONDS="2", BEAT_SECONDS="0.5")
         worker.wait_for_event("stage_started", stage="step_2")
         with asleep(server.pid):
             told = time.monotonic()

@@ -175,13 +175,11 @@ def test_a_stages_own_commit_that_fails_is_that_stages_failure(
 
     from dataclasses import replace
 
-    monkeypatch.setitem(stages._registry, "selftest_step", replace(known, commit=commit))
-    stages.stages.cache_clear()
-    try:
-        desk.run()
-    finally:
-        monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setitem(stages._registry, "selftest_step", replace(known, commit=commit))
         stages.stages.cache_clear()
+        desk.run()
+    stages.stages.cache_clear()
     now = find_job(desk.client.database, "a")
     assert (now["status"], now["error_class"], now["error_stage"]) == ("waiting", "IntegrityError", f"step_{broken}")
 
