@@ -14,8 +14,10 @@ PARTS = {"queue": "queue", "latency": "latency", "idle": "idle", "redis": "redis
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios against the bare limits.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"any of {', '.join(PARTS)}; all when none")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all when none is named")
     chosen = parser.parse_args(argv).parts or list(PARTS)
+    if unknown := [part for part in chosen if part not in PARTS]:
+        parser.error(f"there is no part {unknown[0]!r}; there is {', '.join(PARTS)}")
     rows: list[Row] = []
     try:
         for part in chosen:

@@ -39,11 +39,11 @@ local function tell(id, fields, keep)
   redis.call('PUBLISH', 'job_progress', message)
 end
 
--- What a pop brought that is no job of ours is another program's: keep it for adoption.
+-- What a pop brought that is no job of ours is another program's: keep it for adoption. True when it was.
 local function keep_foreign(value)
-  if value ~= '' and redis.call('EXISTS', job_key(value)) == 0 then
-    redis.call('RPUSH', P .. 'inbox', value)
-  end
+  if value == '' or redis.call('EXISTS', job_key(value)) == 1 then return false end
+  redis.call('RPUSH', P .. 'inbox', value)
+  return true
 end
 
 local function to_ready(id, queue, score)
@@ -82,7 +82,7 @@ end
 local function promote(now_ms, limit)
   local due = redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', text(now_ms), 'LIMIT', 0, limit)
   for _, id in ipairs(due) do
-    local found = redis.call('HMGET', job_key(id), 'queue', 'score', 'state')
+    local found = redis.pcall('HMGET', job_key(id), 'queue', 'score', 'state')
     if found[1] and tonumber(found[2] or '') and found[3] == 'delayed' then
       redis.call('ZREM', P .. 'delayed', id)
       to_ready(id, found[1], found[2])

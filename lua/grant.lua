@@ -91,7 +91,7 @@ local function grant(a)
     local cursor = best_of(cursors)
     if not cursor then break end
     local id = cursor.batch[cursor.at]
-    local found = redis.call('HMGET', job_key(id), 'state', 'queue')
+    local found = redis.pcall('HMGET', job_key(id), 'state', 'queue') -- no hash at all: nothing is found
     if found[1] == 'ready' and found[2] == cursor.queue then
       local granted = take(a, id, cursor.queue, now)
       ring_again(wanted)

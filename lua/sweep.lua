@@ -18,7 +18,7 @@ local expired, bad = 0, 0
 if now_ms >= grace then
   local late = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', text(now_ms), 'LIMIT', 0, ARGV[3])
   for _, id in ipairs(late) do
-    local found = redis.call('HMGET', job_key(id), 'state', 'queue', 'score', 'token', 'slot', 'progress', 'stage')
+    local found = redis.pcall('HMGET', job_key(id), 'state', 'queue', 'score', 'token', 'slot', 'progress', 'stage')
     if found[1] == 'running' and found[2] and tonumber(found[3] or '') and tonumber(found[4] or '') then
       leave_slot(id, found[5])
       redis.call('HSET', job_key(id), 'expired', found[4])

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -144,6 +144,7 @@ class _Steps:
 
     def drive(self) -> Outcome:
         """Start every step whose needs are met, until nothing more can be done under this claim."""
+        self._note_done()
         while True:
             ready = [] if self.outcomes else self._ready()
             here = [step for step in ready if self._is_here(step)]
@@ -157,6 +158,19 @@ class _Steps:
             step, outcome = self.ended.get()
             self.running.discard(step.name)
             self._settle(step, outcome)
+
+    def _note_done(self) -> None:
+        """Steps with items whose items were all done before: without this a hand-over would lead back to them."""
+        known = self.run.known
+        done = {step.name for step in self.run.steps if known.is_done(step)}
+        for step in self.run.steps:
+            if step.name in done or step.name not in known.results or not done.issuperset(step.needs):
+                continue
+            with suppress(Permanent):
+                if all(known.has(step.name, item) for item, _ in self._items(step, find_stage(step.stage))):
+                    known.finish(step)
+                    done.add(step.name)
+                    self.run.meter.done(step.name)
 
     def _outcome(self, ready: Sequence[Step]) -> Outcome:
         if self.outcomes:

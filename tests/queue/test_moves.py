@@ -589,6 +589,25 @@ def test_a_bad_delayed_record_does_not_stop_the_others(queue: Queue, server: Any
     assert server.zcard(queue.key("delayed")) == 0
 
 
+@pytest.mark.parametrize("place", ["ready", "delayed", "leases"])
+def test_a_key_of_another_type_in_place_of_a_record_stops_nobody(queue: Queue, server: Any, place: str) -> None:
+    for name in ("bad", "good"):
+        queue.enqueue(job(name, wait_ms=A_MINUTE_MS if place == "delayed" else 0))
+    if place == "leases":
+        for seat in ("0", "1"):
+            take(queue, slot("w1", seat))
+        sweep(queue)
+        run_out(queue, "bad")
+        run_out(queue, "good")
+    if place == "delayed":
+        server.zadd(queue.key("delayed"), {"bad": 1, "good": 1})
+    server.delete(queue.key("job:bad"))
+    server.set(queue.key("job:bad"), "no hash")
+    sweep(queue)
+    assert take(queue, slot("w2")).job_id == "good"
+    assert isinstance(queue.claim(slot("w3"), nonce="n"), Nothing)
+
+
 @pytest.mark.parametrize("field", ["queue", "progress", "stage"])
 def test_a_bad_record_can_be_cancelled(queue: Queue, server: Any, field: str) -> None:
     queue.enqueue(job("a"))

@@ -8,7 +8,6 @@ from sqlalchemy import text
 from database.fenced import Begun, FencedWrites, NotBegun
 from database.jobs import NewJob, insert_jobs, known_open_jobs, mark_reconciled
 from redis_client.client import RedisClient
-from redis_client.connection import raw
 from redis_client.queue import Grant
 from redis_client.reconcile import reconcile
 from tests.support.agree import assert_agree, snapshot
@@ -97,7 +96,7 @@ def test_a_dead_owners_job_comes_back_after_one_lease_and_counts_its_crash(any_c
 def test_a_rewound_redis_that_holds_a_running_job_ready_under_an_older_token(client: RedisClient) -> None:
     enqueue(client, "a")
     server: Any = client.get_client()
-    before = {key: raw(server.dump(key)) for key in server.keys("*")}
+    before = {key: server.dump(key) for key in server.keys("*")}
     grant = take(client.queue)
     begin(client, grant)
     server.flushall()
