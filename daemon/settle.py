@@ -41,11 +41,14 @@ class Desk:
         stop.lease_until = clock() + lease_margin(settings.lease_seconds)
         running = Running(grant, stop, since=clock())
         state.running = running
-        with structlog.contextvars.bound_contextvars(worker_id=self._worker.worker_id, job_id=grant.job_id):
+        structlog.contextvars.bind_contextvars(job_id=grant.job_id)
+        try:
             ended = self._work(running)
             if running.given_up:
                 return None
             return self._next(state, running, ended)
+        finally:
+            structlog.contextvars.unbind_contextvars("job_id", "pipeline", "attempt")
 
     def hand_back(self, reason: str) -> None:
         """Give all jobs back from outside their threads, which did not stop in time; SQL hears of all of them first."""
@@ -102,12 +105,12 @@ class Desk:
         if isinstance(begun, NotBegun):
             return self._not_begun(begun)
         running.record = job = begun.job
-        with structlog.contextvars.bound_contextvars(pipeline=job.pipeline, attempt=job.attempt):
-            log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
-            outcome = self._run(job, holder, running)
-            if isinstance(outcome, HandBack) and outcome.host_trouble:
-                self._rest(outcome.reason, outcome.seconds)
-            ended = FORGOTTEN if running.given_up else write_outcome(self.writes, holder, job, outcome, running.stop)
+        structlog.contextvars.bind_contextvars(pipeline=job.pipeline, attempt=job.attempt)
+        log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
+        outcome = self._run(job, holder, running)
+        if isinstance(outcome, HandBack) and outcome.host_trouble:
+            self._rest(outcome.reason, outcome.seconds)
+        ended = FORGOTTEN if running.given_up else write_outcome(self.writes, holder, job, outcome, running.stop)
         running.settled = True
         return ended
 

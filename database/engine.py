@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import orjson
@@ -78,31 +78,74 @@ def database_url() -> str:
     return url.render_as_string(hide_password=False)
 
 
+class _SqliteTransaction:
+    """`Database.write()` on SQLite: the hot path of every job, so a plain class on the thread's own connection."""
+
+    __slots__ = ("_connection", "_database", "_driver")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Connection:
+        self._database.write_lock.acquire()
+        try:
+            with _database_errors():
+                self._connection = self._database.own_connection()
+                driver: Any = self._connection.connection.driver_connection
+                self._driver = driver
+                self._driver.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._database.write_lock.release()
+            raise
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        try:
+            with _database_errors():
+                if error is not None:
+                    self._roll_back()
+                    raise error
+                try:
+                    self._driver.commit()
+                except BaseException:
+                    self._roll_back()
+                    raise
+                # What ran through SQLAlchemy has begun a transaction there too; both ends are told.
+                if self._connection.in_transaction():
+                    self._connection.commit()
+        finally:
+            self._database.write_lock.release()
+
+    def _roll_back(self) -> None:
+        try:
+            self._driver.rollback()
+            self._connection.rollback()
+        except Exception:  # noqa: BLE001 - the first error is the one to tell
+            self._database.drop_own_connection()
+
+
 class Database:
     """An engine with the two ways to use it: `read()` and `write()`."""
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
-        self._write_lock = threading.Lock()
+        self.write_lock = threading.Lock()
         self._local = threading.local()
         self.engine = self._build(url, pool_size)
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> AbstractContextManager[Connection]:
         """A transaction that may write; committed at the end, rolled back on any exception.
 
         SQLite: BEGIN IMMEDIATE under one lock of the process, so that threads queue here and never
         meet "database is locked" (four processes writing flat out saw it without the lock).
         """
-        with (
-            _database_errors(),
-            self._write_lock if self.is_sqlite else nullcontext(),
-            self.engine.connect() as connection,
-        ):
+        return _SqliteTransaction(self) if self.is_sqlite else self._write_postgresql()
+
+    @contextmanager
+    def _write_postgresql(self) -> Iterator[Connection]:
+        with _database_errors(), self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            if self.is_sqlite:
-                driver.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
@@ -112,6 +155,21 @@ class Database:
             # What ran on the driver itself is unknown to SQLAlchemy; both ends are told.
             driver.commit()
             connection.commit()
+
+    def own_connection(self) -> Connection:
+        """The calling thread's own connection: taking one from the pool costs more than a small transaction."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._local.connection = self.engine.connect()
+        return connection
+
+    def drop_own_connection(self) -> None:
+        """The thread's connection broke."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -147,7 +205,7 @@ class Database:
             "json_serializer": to_json,
             "json_deserializer": from_json,
             "pool_size": pool_size,
-            "max_overflow": 8,
+            "max_overflow": -1 if self.is_sqlite else 8,  # SQLite: each thread keeps its own
             "poolclass": QueuePool,
         }
         if self.is_sqlite:

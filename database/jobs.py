@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from artifacts import Artifact
 from database.engine import Database, now_ms
 from database.fenced import keep_artifact, write_event
+from database.prepared import Prepared
 from database.statements import dialect_insert
 from database.tables import ArtifactUse, Charge, Control, Event, Job, Meta, Stage
 from errors import InvalidInput, Permanent, UnknownJob
@@ -86,6 +89,30 @@ _OPEN_COLUMNS = (
 )
 
 
+@cache
+def _insert(*, is_sqlite: bool) -> Prepared:
+    statement = (sqlite.insert if is_sqlite else postgresql.insert)(Job).values(
+        _INSERT
+        | {
+            name: literal(value)
+            for name, value in (
+                ("run", 1),
+                ("progress", 0.0),
+                ("attempt", 0),
+                ("crashes", 0),
+                ("begins", 0),
+                ("fence", 0),
+                ("in_flight", False),
+                ("cancel_requested", False),
+                ("open_children", 0),
+                ("cost_usd", 0),
+            )
+        }
+    )
+    # RETURNING, since PostgreSQL's driver counts no rows of an INSERT.
+    return Prepared(statement.on_conflict_do_nothing(index_elements=["id"]).returning(Job.id))
+
+
 def _open_job(row: Any) -> OpenJob:
     return OpenJob(*row)
 
@@ -93,8 +120,7 @@ def _open_job(row: Any) -> OpenJob:
 def insert_jobs(database: Database, jobs: Sequence[NewJob]) -> set[str]:
     """Store new jobs in one commit; the ids that were stored now (the others were there already)."""
     stored = set()
-    statement = dialect_insert(database)(Job).values(_INSERT).on_conflict_do_nothing(index_elements=["id"])
-    statement = statement.returning(Job.id)  # PostgreSQL's driver counts no rows of an INSERT
+    statement = _insert(is_sqlite=database.is_sqlite)
     with database.write() as connection:
         for job in jobs:
             status = JobStatus.WAITING if job.delay_seconds > 0 else JobStatus.PENDING
@@ -112,7 +138,7 @@ def insert_jobs(database: Database, jobs: Sequence[NewJob]) -> set[str]:
                 "b_delay_ms": int(job.delay_seconds * 1000),
                 "b_waiting_for": "delay" if job.delay_seconds > 0 else None,
             }
-            if connection.execute(statement, parameters).first() is not None:
+            if statement.run(connection, parameters).fetchone() is not None:
                 stored.add(job.id)
                 write_event(connection, job.id, "enqueued", status=status)
                 for artifact in job.artifacts:

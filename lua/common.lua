@@ -10,9 +10,14 @@ local EVENTS_KEPT = 500
 -- Large numbers lose digits when Lua turns them into text by itself.
 local function text(number) return string.format('%.0f', number) end
 
+-- One look at the clock a script: it stands still while the script runs.
+local clock_us
 local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not clock_us then
+    local time = redis.call('TIME')
+    clock_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return clock_us
 end
 
 local function job_key(id) return P .. 'job:' .. id end
@@ -24,10 +29,11 @@ local function list_key(queue)
 end
 
 -- Tell readers: published on both channels, and kept in the job's stream when `keep`.
-local function tell(id, fields, keep)
+-- `last` is the job's `seq` where the caller has read it anyway.
+local function tell(id, fields, keep, last)
   local job = job_key(id)
-  local last = tonumber(redis.call('HGET', job, 'seq') or '0') or 0
-  local seq = math.max(last + 1, math.floor(now_us() / 1000))
+  if last == nil then last = redis.call('HGET', job, 'seq') end
+  local seq = math.max((tonumber(last or '') or 0) + 1, math.floor(now_us() / 1000))
   fields.job_id, fields.seq = id, seq
   -- An empty Lua table is an object to cjson; quotes inside strings are escaped, so this matches the field alone.
   local message = string.gsub(cjson.encode(fields), '"active":{}', '"active":[]')

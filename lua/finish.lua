@@ -5,7 +5,7 @@
 -- RETURNS: {done|already|refused, a grant (see grant.lua) or {}}
 
 local id, job = ARGV[8], job_key(ARGV[8])
-local found = redis.call('HMGET', job, 'token', 'state', 'slot', 'progress')
+local found = redis.call('HMGET', job, 'token', 'state', 'slot', 'progress', 'seq')
 local answer = 'refused'
 if found[1] == ARGV[9] and found[2] == 'running' then
   answer = 'done'
@@ -14,7 +14,7 @@ if found[1] == ARGV[9] and found[2] == 'running' then
   redis.call('HSET', job, 'state', ARGV[10], 'progress', tostring(progress))
   redis.call('HDEL', job, 'cancel', 'expired', 'nonce')
   tell(id, {status = ARGV[10], stage = ARGV[11], progress = progress, worker_id = ARGV[2], timestamp = ARGV[7],
-    active = {}, message = ARGV[13]}, true)
+    active = {}, message = ARGV[13]}, true, found[5])
   redis.call('EXPIRE', job, READ_LATE_SECONDS)
   redis.call('EXPIRE', P .. 'events:' .. id, READ_LATE_SECONDS)
 elseif found[1] == ARGV[9] then

@@ -40,10 +40,9 @@ local function ring_again(queues)
   end
 end
 
-local function take(a, id, queue, now)
+local function take(a, id, queue, now, found)
   local job = job_key(id)
-  local found = redis.call('HMGET', job, 'token', 'floor', 'expired', 'progress', 'stage')
-  local token = math.max((tonumber(found[1] or '') or 0) + 1, (tonumber(found[2] or '') or 0) + 1, now)
+  local token = math.max((tonumber(found.token or '') or 0) + 1, (tonumber(found.floor or '') or 0) + 1, now)
   local held = a.worker .. '#' .. a.slot
   redis.call('ZREM', ready_key(queue), id)
   redis.call('ZADD', P .. 'leases', text(math.floor(now / 1000) + a.lease_ms), id)
@@ -54,9 +53,9 @@ local function take(a, id, queue, now)
     if bell then keep_foreign(bell) end
     if a.popped_queue ~= '' then give_bell_back(a.popped_queue, id) end
   end
-  tell(id, {status = 'processing', stage = found[5] or '', progress = tonumber(found[4] or '') or 0,
-    worker_id = a.label, timestamp = a.stamp, active = {found[5] or nil}, message = ''}, true)
-  return {'granted', id, text(token), found[3] or '0', queue}
+  tell(id, {status = 'processing', stage = found.stage or '', progress = tonumber(found.progress or '') or 0,
+    worker_id = a.label, timestamp = a.stamp, active = {found.stage or nil}, message = ''}, true, found.seq)
+  return {'granted', id, text(token), found.expired or '0', queue}
 end
 
 local function same_grant_again(a)
@@ -78,8 +77,9 @@ local function grant(a)
   local now = now_us()
   promote(math.floor(now / 1000), EXAMINED)
   local cursors, paused, wanted = {}, {}, {}
+  local any_paused = redis.call('HLEN', P .. 'paused') > 0
   for queue in string.gmatch(a.queues, '[^,]+') do
-    if redis.call('HEXISTS', P .. 'paused', queue) == 1 then
+    if any_paused and redis.call('HEXISTS', P .. 'paused', queue) == 1 then
       paused[#paused + 1] = queue
     else
       wanted[#wanted + 1] = queue
@@ -91,10 +91,13 @@ local function grant(a)
     local cursor = best_of(cursors)
     if not cursor then break end
     local id = cursor.batch[cursor.at]
-    local found = redis.pcall('HMGET', job_key(id), 'state', 'queue') -- no hash at all: nothing is found
+    -- No hash at all: nothing is found.
+    local found = redis.pcall('HMGET', job_key(id), 'state', 'queue', 'token', 'floor', 'expired', 'progress', 'stage',
+      'seq')
     if found[1] == 'ready' and found[2] == cursor.queue then
-      local granted = take(a, id, cursor.queue, now)
-      ring_again(wanted)
+      local granted = take(a, id, cursor.queue, now, {token = found[3], floor = found[4], expired = found[5],
+        progress = found[6], stage = found[7], seq = found[8]})
+      ring_again({cursor.queue})
       return granted
     end
     redis.call('ZREM', ready_key(cursor.queue), id) -- the index lied: the job is elsewhere, or unknown

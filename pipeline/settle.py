@@ -58,7 +58,9 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
                 if fault is None or isinstance(error, HostTrouble):
                     raise
                 return _write(writes, holder, job, fault(error), stop)
-            log.info("job_completed", stage=last.stage if last else None)
+            if last:
+                log.info("stage_completed", stage=last.stage, item=last.item, seconds=round(last.seconds, 3))
+            log.info("job_completed")
             return Ended("finish", JobStatus.COMPLETED, last.stage if last else "", 100.0)
         case Dead(failure):
             patiently(lambda: writes.fail(holder, job, failure), stop)

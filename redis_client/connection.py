@@ -77,16 +77,21 @@ class Connections:
     def __init__(self, url: str | None = None) -> None:
         self._url = url
         self._lock = threading.Lock()
-        self._commands: redis.Redis | None = None
+        self._local = threading.local()
+        self._is_fit = False
 
     def commands(self) -> redis.Redis:
-        """The pooled client for short commands."""
-        with self._lock:
-            if self._commands is None:
-                client = self.build(socket_timeout=COMMAND_SECONDS)
-                _refuse_unfit(client)
-                self._commands = client
-            return self._commands
+        """The calling thread's client for short commands: it holds one connection and pays no pool."""
+        client: redis.Redis | None = getattr(self._local, "client", None)
+        if client is None:
+            with queue_errors():
+                client = self.build(socket_timeout=COMMAND_SECONDS, single=True)
+            with self._lock:
+                if not self._is_fit:
+                    _refuse_unfit(client)
+                    self._is_fit = True
+            self._local.client = client
+        return client
 
     def build(self, *, socket_timeout: float, single: bool = False) -> redis.Redis:
         """A new client; `single` holds one connection, so that CLIENT UNBLOCK can name it."""
@@ -115,11 +120,11 @@ class Connections:
             embedded.ensure()
 
     def close(self) -> None:
-        """Close what was opened."""
-        with self._lock:
-            if self._commands is not None:
-                self._commands.close()
-            self._commands = None
+        """Close the calling thread's client; those of other threads go with them."""
+        client: redis.Redis | None = getattr(self._local, "client", None)
+        self._local.client = None
+        if client is not None:
+            client.close()
 
 
 def raw(value: str) -> bytes:
