@@ -6,16 +6,11 @@ thread died (start me again); 75 Redis or the database did not answer at start (
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import secrets
-import select
-import signal
 import socket
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,25 +22,25 @@ import structlog
 
 import process
 from artifacts import open_store
+from daemon.arguments import WORKER_ID, check_names, is_worker_id, parse_arguments
 from daemon.beat import Beat
 from daemon.crew import Crew, Lane, Running, parse_lanes
 from daemon.fetcher import Fetcher
 from daemon.housekeeping import Health, Housekeeping
 from daemon.notify import notify
 from daemon.settle import Desk
+from daemon.signals import Signals
 from database.engine import get_database
 from database.jobs import bind_store, open_elsewhere, open_in_queues
-from errors import HostTrouble, InvalidInput, Permanent
+from errors import HostTrouble, Permanent
 from log import configure_logging
-from pipeline.catalog.base import nearest, pipelines
 from pipeline.providers import registry
-from pipeline.stage import stages
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
 from redis_client.queue import Slot
-from settings import ID_PATTERN, Settings, get_settings, near_misses
+from settings import get_settings, near_misses
 
-EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78
+EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78  # 2 is argparse's
 TICK_SECONDS = 0.2
 DRAIN_LOOK_SECONDS = 0.5
 DRAIN_WITHIN_SECONDS = 60.0
@@ -71,8 +66,8 @@ class Worker:
     ) -> None:
         settings = self.settings = get_settings()
         self.worker_id = worker_id or f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
-        if not _matches(self.worker_id):
-            raise Permanent(f"worker id {self.worker_id!r}: use letters, digits and . _ : @ -, at most 128")
+        if not is_worker_id(self.worker_id):
+            raise Permanent(f"worker id {self.worker_id!r}: {WORKER_ID}")
         self.uuid = uuid.uuid4().hex
         lanes: tuple[Lane, ...] = parse_lanes(
             settings.worker_queues if queues is None else queues, concurrency or settings.worker_concurrency
@@ -87,7 +82,7 @@ class Worker:
         self.running = False
         self.started_jobs = 0
         self._reserved = 0
-        self._signals = 0
+        self.signals = Signals()
         self._leave_by = float("inf")
         self._forced = False
         self._drain_looked_at = float("-inf")
@@ -116,7 +111,7 @@ class Worker:
         """Run until told to stop; the exit code."""
         self._open()
         self.running = True
-        reader = self._listen_for_signals()
+        self.signals.listen()
         for name, body in (("beat", self.beat.run), ("housekeeping", self.house.run), ("fetcher", self.fetcher.run)):
             threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True).start()
         self.crew.start(self.desk.run_job, freed=self.fetcher.hear, died=self.died)
@@ -124,7 +119,7 @@ class Worker:
         notify("READY=1")
         try:
             while not self._is_over():
-                self._wait_a_tick(reader)
+                self.signals.wait(TICK_SECONDS * (1 + self.crew.is_idle()))
                 self._tick()
         finally:
             self._close()
@@ -139,14 +134,14 @@ class Worker:
         structlog.contextvars.bind_contextvars(worker_id=self.worker_id)
         for found, meant in near_misses().items():
             log.warning("setting_unknown", found=found, did_you_mean=meant)
-        _check_names(self.settings)
+        check_names(self.settings)
         bind_store(self.client.database, self.store.identity())
         self.client.get_client().ping()
         self.house.probe_now()
         self.beat.beat_once()
 
     def _tick(self) -> None:
-        if self._signals and (self.stopping is None or self.stopping in FINISH_FIRST):
+        if self.signals.count and (self.stopping is None or self.stopping in FINISH_FIRST):
             self.stopping = "signal"
         for running in self.crew.running():
             self._hold_to_limits(running)
@@ -185,7 +180,7 @@ class Worker:
         self._leave_by = min(self._leave_by, clock() + self.settings.shutdown_seconds)
         for running in self.crew.running():
             running.stop.request("shutdown")
-        if not self._forced and (self._signals > 1 or self._leave_by - clock() < FORCE_BEFORE_SECONDS):
+        if not self._forced and (self.signals.count > 1 or self._leave_by - clock() < FORCE_BEFORE_SECONDS):
             self._forced = True
             self._leave_by = min(self._leave_by, clock() + FORCE_BEFORE_SECONDS)
             process.kill_children()
@@ -254,7 +249,7 @@ class Worker:
     @property
     def hands_back(self) -> bool:
         """Whether it is stopping and its jobs must leave; drained or at --max-jobs it finishes what it has."""
-        return self.stopping is not None and (self.stopping not in FINISH_FIRST or self._signals > 0)
+        return self.stopping is not None and (self.stopping not in FINISH_FIRST or self.signals.count > 0)
 
     def slot_of(self, running: Running) -> Slot | None:
         """The slot a job runs in; None when it has left."""
@@ -327,44 +322,6 @@ class Worker:
             "beat_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
 
-    # --- signals
-
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._signals += 1  # nothing else: a lock taken here could be held by the code it interrupts
-
-    def _listen_for_signals(self) -> int | None:
-        if threading.current_thread() is not threading.main_thread():
-            return None
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        return reader
-
-    def _wait_a_tick(self, reader: int | None) -> None:
-        if reader is None:
-            time.sleep(TICK_SECONDS)
-        elif select.select([reader], [], [], TICK_SECONDS if not self.crew.is_idle() else 2 * TICK_SECONDS)[0]:
-            with suppress(BlockingIOError):
-                os.read(reader, 512)
-
-
-def _matches(worker_id: str) -> bool:
-    return re.match(ID_PATTERN, worker_id) is not None
-
-
-def _check_names(settings: Settings) -> None:
-    """Refuse settings that name a provider or a stage that does not exist."""
-    for capability, setting in registry.SETTING.items():
-        wanted = getattr(settings, setting.lower())
-        known = {"auto", "local", *registry.names(capability)}
-        if wanted not in known:
-            raise InvalidInput(f"{setting}={wanted!r} is unknown{nearest(wanted, known)}")
-    steps = set(stages()) | {step for pipeline in pipelines().values() for step in pipeline.stages}
-    for stage in settings.stage_queues:
-        if stage not in steps:
-            raise InvalidInput(f"STAGE_QUEUES: stage {stage!r} is unknown{nearest(stage, steps)}")
-
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
@@ -372,60 +329,18 @@ def _flush() -> None:
             stream.flush()
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="worker.py", description="Claims jobs and runs their stages.")
-    parser.add_argument(
-        "worker_id", nargs="?", type=_worker_id, help="a name of its own, such as worker-1; made up when missing"
-    )
-    parser.add_argument("--queues", help="queues to serve, a,b=2: b has 2 slots of its own (WORKER_QUEUES)")
-    parser.add_argument("--concurrency", type=_number, help="slots shared by the other queues (WORKER_CONCURRENCY)")
-    parser.add_argument("--drain", action="store_true", help="exit 0 when nothing is left to do")
-    parser.add_argument("--max-jobs", type=_number, help="exit 0 after so many jobs (WORKER_MAX_TASKS_PER_CHILD)")
-    return parser.parse_args(argv)
-
-
-def _worker_id(value: str) -> str:
-    if not _matches(value):
-        raise argparse.ArgumentTypeError(f"{value!r}: use letters, digits and . _ : @ -, at most 128")
-    return value
-
-
-def _wrong_queues(queues: str) -> str | None:
-    try:
-        parse_lanes(queues, 1)
-    except Permanent as error:
-        return str(error)
-    return None
-
-
-def _number(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 on")
-    return int(value)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
-    arguments = _arguments(argv)
     try:
-        settings: Settings = get_settings()
-        configure_logging()
-        if arguments.queues is not None and (wrong := _wrong_queues(arguments.queues)):
-            print(f"worker.py: --queues: {wrong}", file=sys.stderr)
-            return EXIT_USAGE
-        worker = Worker(
+        configure_logging()  # a wrong setting is told before the arguments that depend on it
+        arguments = parse_arguments(argv)
+        code = Worker(
             arguments.worker_id,
             queues=arguments.queues,
             concurrency=arguments.concurrency,
             drain=arguments.drain,
             max_jobs=arguments.max_jobs,
-        )
-    except Permanent as error:
-        print(f"worker.py: {error}", file=sys.stderr)
-        return EXIT_CONFIG
-    del settings
-    try:
-        code = worker.start()
+        ).start()
     except Permanent as error:
         print(f"worker.py: {error}", file=sys.stderr)
         return EXIT_CONFIG

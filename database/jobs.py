@@ -291,6 +291,13 @@ def known_open_jobs(database: Database, *, untouched_seconds: float, after: str 
         return [_open_job(row) for row in connection.execute(query)]
 
 
+def cancels_in_flight(database: Database) -> list[str]:
+    """Running jobs that somebody wants cancelled."""
+    query = select(Job.id).where(Job.finished_ms.is_(None), Job.cancel_requested, Job.in_flight).limit(PAGE)
+    with database.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
 def mark_reconciled(database: Database, job_ids: Iterable[str]) -> None:
     """Note that these rows were compared with Redis now."""
     ids = list(job_ids)

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from database.jobs import find_job
-from errors import Permanent, UnknownJob
+from errors import HostTrouble, Permanent
 from redis_client.client import RedisClient
 from redis_client.connection import queue_errors, raw
 from redis_client.reconcile import repair_job
@@ -35,7 +35,9 @@ def adopt_inbox(client: RedisClient, *, lease_seconds: float, limit: int = 100) 
         try:
             _adopt(client, value, lease_seconds)
             adopted += 1
-        except (Permanent, UnknownJob) as error:
+        except HostTrouble:
+            raise
+        except Exception as error:  # noqa: BLE001 - one strange entry must not stop every worker, one after the other
             log.warning("inbox_set_aside", error=str(error), value=ascii(value[:200]))
             with queue_errors():
                 client.get_client().lpush(client.queue.key("inbox_bad"), raw(value))
@@ -59,7 +61,7 @@ def _adopt(client: RedisClient, value: str, lease_seconds: float) -> None:
         raise Permanent("an entry of the list is JSON but not an object with the fields of a job")
     # An entry without an id is known by its content, so that adopting it twice makes one job.
     job_id = data.get("id") or data.get("job_id") or f"inbox-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
-    options = {name: data[name] for name in OPTIONS & data.keys()}
+    options = {name: data[name] for name in OPTIONS & data.keys() if data[name] is not None}
     payload = {name: part for name, part in data.items() if name not in OPTIONS | {"id", "job_id"}}
     client.enqueue_job(str(job_id), payload, **options)
     log.info("inbox_adopted", job_id=job_id)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from database.engine import Database
-from database.jobs import OpenJob, known_open_jobs, mark_reconciled, open_job, pauses
+from database.jobs import OpenJob, cancels_in_flight, known_open_jobs, mark_reconciled, open_job, pauses
 from redis_client.connection import RedisError, queue_errors
 from redis_client.queue import Queue
 from states import ENDED
@@ -42,6 +42,8 @@ def reconcile(
             return done
     try:
         copy_pauses(queue, database)
+        for job_id in cancels_in_flight(database):
+            queue.cancel(job_id)  # Redis may have been away when somebody asked; asking twice changes nothing
         after = ""
         while not stopping():
             page = known_open_jobs(database, untouched_seconds=untouched_seconds, after=after)

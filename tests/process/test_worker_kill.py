@@ -56,7 +56,9 @@ def kill_and_finish(client: RedisClient, start_worker: StartWorker, number: int)
     assert_agree(client, workers=0)
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize(
+    "number", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 4]
+)
 def test_a_sigkill_in_any_stage_is_outlived(client: RedisClient, start_worker: StartWorker, number: int) -> None:
     kill_and_finish(client, start_worker, number)
 
@@ -171,7 +173,9 @@ def test_a_killed_worker_leaves_no_child_behind(
     client.enqueue_job("film", words)
     worker = start_worker("worker-1", **SHORT_LEASE)
     worker.wait_for_event("stage_started", 60, stage="voice_gen")
-    wait_for(lambda: len(offspring(state_dir)) > 1, what=lambda: f"a child (now {offspring(state_dir)}): {worker.text()}")
+    wait_for(
+        lambda: len(offspring(state_dir)) > 1, what=lambda: f"a child (now {offspring(state_dir)}): {worker.text()}"
+    )
     worker.kill()
     wait_for(lambda: not offspring(state_dir), 10, what=lambda: f"the end of {offspring(state_dir)}")
     client.cancel("film")

@@ -138,6 +138,7 @@ def test_redis_killed_twice_in_the_middle_costs_nothing(
             server.kill()
             hold(1.5)
             server.start()
+            client.close()  # its connections are the old server's
         finish(client, workers)
         assert any(worker.events("beat_failed") or worker.events("host_trouble") for worker in workers)
         assert set(begins(client).values()) == {1}
@@ -148,7 +149,12 @@ def test_redis_that_stops_for_two_leases_costs_nothing(
     sqlite_database: Database, start_worker: StartWorker, setting: Setting
 ) -> None:
     with mortal_redis() as server:
-        for name, value in (("REDIS_URL", server.url), ("LEASE_SECONDS", 2), ("BEAT_SECONDS", 0.5), ("SWEEP_SECONDS", 0.3)):
+        for name, value in (
+            ("REDIS_URL", server.url),
+            ("LEASE_SECONDS", 2),
+            ("BEAT_SECONDS", 0.5),
+            ("SWEEP_SECONDS", 0.3),
+        ):
             setting(name, value)
         client = RedisClient(url=server.url, database=sqlite_database)
         enqueue_many(client, 4, stages=4, seconds=1.5)
@@ -163,7 +169,9 @@ def test_redis_that_stops_for_two_leases_costs_nothing(
         client.close()
 
 
-def test_a_flush_in_the_middle_changes_no_result(client: RedisClient, start_worker: StartWorker, setting: Setting) -> None:
+def test_a_flush_in_the_middle_changes_no_result(
+    client: RedisClient, start_worker: StartWorker, setting: Setting
+) -> None:
     setting("LEASE_SECONDS", 4)
     setting("BEAT_SECONDS", 1)
     setting("SWEEP_SECONDS", 0.5)

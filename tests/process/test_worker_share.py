@@ -49,7 +49,8 @@ def test_jobs_are_handed_over_between_two_queues(
     ids = enqueue_many(client, 12, stages=4, two_queues=True)
     names = ["worker-1", "worker-2"] if serve[0] else ["worker-1"]
     workers = [
-        start_worker(name, *(("--queues", queues) if queues else ())) for name, queues in zip(names, serve, strict=False)
+        start_worker(name, *(("--queues", queues) if queues else ()))
+        for name, queues in zip(names, serve, strict=False)
     ]
     wait_for_all(client, "completed")
     assert [worker.stop() for worker in workers] == [0] * len(workers)
@@ -181,7 +182,7 @@ def test_json_of_another_program_becomes_a_job_and_rubbish_is_set_aside(
     worker.wait_for_event("worker_started")
     wait_until_blocked(client)
     redis.rpush(MAIN, orjson.dumps({"id": "theirs", "pipeline": "selftest", "stages": 2}))
-    wait_for(lambda: client.list_jobs(), 20, what=worker.text)
+    wait_for(client.list_jobs, 20, what=worker.text)
     wait_for_status(client, "theirs", "completed")
     rubbish: list[bytes] = [
         b"hello world",
@@ -203,7 +204,9 @@ def test_json_of_another_program_becomes_a_job_and_rubbish_is_set_aside(
     redis.rpush(MAIN, *rubbish)
     enqueue_many(client, 5)
     wait_for(
-        lambda: redis.llen(client.queue.key("inbox")) == 0 and redis.llen(client.queue.key("inbox_bad")) >= len(rubbish) - 1,
+        lambda: (
+            redis.llen(client.queue.key("inbox")) == 0 and redis.llen(client.queue.key("inbox_bad")) >= len(rubbish) - 1
+        ),
         what=lambda: f"rubbish set aside: {redis.llen(client.queue.key('inbox_bad'))} {worker.text()}",
     )
     wait_for_all(client, "completed")

@@ -49,7 +49,9 @@ def row(client: RedisClient, job_id: str) -> dict[str, Any]:
         return dict(connection.execute(select(*Job.__table__.columns).where(Job.id == job_id)).mappings().one())
 
 
-def wait_for_status(client: RedisClient, job_id: str, *wanted: str, deadline: float = PATIENCE_SECONDS) -> dict[str, Any]:
+def wait_for_status(
+    client: RedisClient, job_id: str, *wanted: str, deadline: float = PATIENCE_SECONDS
+) -> dict[str, Any]:
     """Wait until SQL says one of these states; the row."""
     wait_for(
         lambda: row(client, job_id)["status"] in wanted,
@@ -70,7 +72,7 @@ def statuses(client: RedisClient) -> dict[str, int]:
     """How many jobs have each status."""
     query = select(Job.status, func.count()).group_by(Job.status)
     with client.database.read() as connection:
-        return {status: count for status, count in connection.execute(query)}
+        return {one[0]: one[1] for one in connection.execute(query)}
 
 
 def executions(client: RedisClient, job_id: str | None = None) -> dict[str, int]:
@@ -94,7 +96,7 @@ def begins(client: RedisClient) -> dict[str, int]:
     """How often each job was begun."""
     query = select(Event.job_id, func.count()).where(Event.kind == "processing").group_by(Event.job_id)
     with client.database.read() as connection:
-        return {job_id: count for job_id, count in connection.execute(query)}
+        return {one[0]: one[1] for one in connection.execute(query)}
 
 
 def wait_for_agreement(client: RedisClient, *, workers: int | None = None) -> None:
@@ -116,7 +118,7 @@ def assert_completed_once(client: RedisClient, *, crashes: int = 0) -> None:
     assert not again, again
     query = select(Event.job_id, func.count()).where(Event.status.in_(ENDED)).group_by(Event.job_id)
     with client.database.read() as connection:
-        ends = {job_id: count for job_id, count in connection.execute(query)}
+        ends = {one[0]: one[1] for one in connection.execute(query)}
     assert ends == {one.id: 1 for one in rows}
 
 

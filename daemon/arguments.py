@@ -1,0 +1,69 @@
+"""What a worker is told on its command line and by its settings, checked before it starts."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from daemon.crew import parse_lanes
+from errors import InvalidInput, Permanent
+from pipeline.catalog.base import nearest, pipelines
+from pipeline.providers import registry
+from pipeline.stage import stages
+from settings import ID_PATTERN, Settings
+
+WORKER_ID = "use letters, digits and . _ : @ -, at most 128"
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; exits with 2 and one sentence when it is wrong."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Claims jobs and runs their stages.")
+    parser.add_argument(
+        "worker_id", nargs="?", type=_worker_id, help="a name of its own, such as worker-1; made up when missing"
+    )
+    parser.add_argument(
+        "--queues", type=_queues, help="queues to serve, a,b=2: b has 2 slots of its own (WORKER_QUEUES)"
+    )
+    parser.add_argument("--concurrency", type=_number, help="slots shared by the other queues (WORKER_CONCURRENCY)")
+    parser.add_argument("--drain", action="store_true", help="exit 0 when nothing is left to do")
+    parser.add_argument("--max-jobs", type=_number, help="exit 0 after so many jobs (WORKER_MAX_TASKS_PER_CHILD)")
+    return parser.parse_args(argv)
+
+
+def is_worker_id(value: str) -> bool:
+    """Whether a worker may be called so."""
+    return re.fullmatch(ID_PATTERN, value) is not None
+
+
+def check_names(settings: Settings) -> None:
+    """Refuse settings that name a provider or a stage that does not exist."""
+    for capability, setting in registry.SETTING.items():
+        wanted = getattr(settings, setting.lower())
+        known = {"auto", "local", *registry.names(capability)}
+        if wanted not in known:
+            raise InvalidInput(f"{setting}={wanted!r} is unknown{nearest(wanted, known)}")
+    steps = set(stages()) | {step for pipeline in pipelines().values() for step in pipeline.stages}
+    for stage in settings.stage_queues:
+        if stage not in steps:
+            raise InvalidInput(f"STAGE_QUEUES: stage {stage!r} is unknown{nearest(stage, steps)}")
+
+
+def _worker_id(value: str) -> str:
+    if not is_worker_id(value):
+        raise argparse.ArgumentTypeError(f"{value!r}: {WORKER_ID}")
+    return value
+
+
+def _queues(value: str) -> str:
+    try:
+        parse_lanes(value, 1)
+    except Permanent as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return value
+
+
+def _number(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 on")
+    return int(value)
