@@ -79,6 +79,7 @@ def postmaster(client: RedisClient) -> int:
     return int((Path(folder) / "postmaster.pid").read_text().split()[0])
 
 
+@pytest.mark.slow
 def test_a_postgresql_that_hangs_and_drops_everybody_is_waited_for(
     redis_url: str, postgres_database: Database, start_worker: StartWorker
 ) -> None:
@@ -145,6 +146,7 @@ def test_redis_killed_twice_in_the_middle_costs_nothing(
         client.close()
 
 
+@pytest.mark.slow
 def test_redis_that_stops_for_two_leases_costs_nothing(
     sqlite_database: Database, start_worker: StartWorker, setting: Setting
 ) -> None:

@@ -233,6 +233,7 @@ def test_rubbish_on_postgresql_kills_no_worker(
     client.close()
 
 
+@pytest.mark.slow
 def test_what_is_pushed_while_workers_come_and_go_is_not_lost(client: RedisClient, start_worker: StartWorker) -> None:
     redis = client.get_client()
     for number in range(3):

@@ -89,7 +89,8 @@ def test_the_stages_of_the_product_video_have_equal_shares() -> None:
 
 def test_every_provider_stands_in_the_readme_with_its_setting() -> None:
     shown = [(row[1], row[0].strip("`"), row[2].strip("`")) for row in table("Providers")]
-    assert shown == [(capability, name, SETTING[capability]) for capability, name in PROVIDERS]
+    settings: dict[str, str] = dict(SETTING.items())
+    assert shown == [(capability, name, settings[capability]) for capability, name in PROVIDERS]
 
 
 def test_every_command_of_jobs_stands_in_the_readme() -> None:
