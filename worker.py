@@ -109,9 +109,9 @@ class Worker:
 
     def start(self) -> int:
         """Run until told to stop; the exit code."""
+        self.signals.listen()  # first: told to stop while it starts, it ends in order
         self._open()
         self.running = True
-        self.signals.listen()
         for name, body in (("beat", self.beat.run), ("housekeeping", self.house.run), ("fetcher", self.fetcher.run)):
             threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True).start()
         self.crew.start(self.desk.run_job, freed=self.fetcher.hear, died=self.died)

@@ -12,8 +12,9 @@ import structlog
 
 from artifacts import LocalStore
 from daemon.crew import Running
-from database.fenced import FencedWrites, Holder
+from database.fenced import FencedWrites
 from database.jobs import open_job
+from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
 from pipeline.stop import clock
 from redis_client.client import RedisClient

@@ -10,7 +10,8 @@ import structlog
 from daemon.beat import lease_margin
 from daemon.crew import Running, SlotState
 from database.engine import get_database
-from database.fenced import Failure, FencedWrites, Holder, JobRecord, NotBegun
+from database.fenced import FencedWrites
+from database.records import Failure, Holder, JobRecord, NotBegun
 from errors import DatabaseUnavailable, QueueUnavailable
 from pipeline.catalog.base import find_pipeline
 from pipeline.orchestrator import PipelineOrchestrator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,90 +14,12 @@ from artifacts import Artifact
 from database import statements
 from database.engine import Database, now_ms
 from database.prepared import Prepared
+from database.records import Begun, Checkpoint, Failure, Holder, JobRecord, NotBegun
 from database.tables import ArtifactUse, Job, Stage, StoredArtifact
 from errors import DatabaseUnavailable, Fenced
 from states import ENDED, JobStatus, StageStatus
 
 WAITING_FOR = 256  # characters that jobs.waiting_for holds
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a job: its id, the token of the claim, the worker's id."""
-
-    job_id: str
-    token: int
-    owner: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """A job as `begin` found it."""
-
-    id: str
-    pipeline: str
-    queue: str
-    tenant: str
-    payload: dict[str, Any]
-    options: dict[str, Any]
-    providers: dict[str, Any] | None
-    run: int
-    attempt: int
-    crashes: int
-    begins: int
-    progress: float
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One finished stage, or item of it, ready to be committed."""
-
-    stage: str
-    item: str
-    result: Any
-    version: str
-    provider: str | None = None
-    cache_key: str | None = None
-    reused_from: str | None = None
-    cost_usd: float = 0.0
-    progress: float = 0.0
-    seconds: float = 0.0
-    artifacts: Sequence[Artifact] = ()
-    commit: Callable[[Connection], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed try: where, what class, one sentence, the traceback for --debug, and the tries so far."""
-
-    stage: str
-    item: str
-    attempt: int
-    error_class: str
-    message: str
-    detail: str = ""
-    log_tail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """`begin` took the job."""
-
-    job: JobRecord
-
-
-@dataclass(frozen=True, slots=True)
-class NotBegun:
-    """`begin` did not take the job.
-
-    `verdict`: "gone" (no row), "ended" (terminal: forget it), "cancelled", "quarantined",
-    "not_due" (back, for `wait_ms`), "stale" (back, with `floor`).
-    """
-
-    verdict: str
-    status: str = ""
-    wait_ms: int = 0
-    floor: int = 0
 
 
 @dataclass(slots=True)
@@ -245,21 +167,10 @@ class FencedWrites:
         reason: str,
         queue: str | None = None,
         delay_seconds: float = 0.0,
-        last: Checkpoint | None = None,
     ) -> None:
         """Give the job back unfinished: to the front of its queue, to another queue, or to wait. Burns nothing."""
         status = JobStatus.WAITING if delay_seconds > 0 else JobStatus.PENDING
         with self.database.write() as connection:
-            if last:
-                if not self._guard(
-                    connection,
-                    holder,
-                    statements.ADVANCE,
-                    {"b_stage": last.stage, "b_progress": last.progress, "b_cost": last.cost_usd},
-                    wanted=status,
-                ):
-                    return
-                self._write_stage(connection, holder, job, last)
             if not self._guard(
                 connection,
                 holder,

@@ -95,6 +95,8 @@ _END = _fenced_update().values(
     progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
     result=bindparam("b_result", type_=Job.result.type),
     cost_usd=Job.cost_usd + bindparam("b_cost"),
+    # A completed job has no stage in trouble any more; a failed one tells below how often it was tried.
+    attempt=case((bindparam("b_status") == JobStatus.COMPLETED, 0), else_=Job.attempt),
     in_flight=False,
     finished_ms=now_ms(),
 )

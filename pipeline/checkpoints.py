@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from artifacts import LocalStore, artifacts_in
 from database.engine import Database
-from database.fenced import JobRecord
 from database.jobs import find_reusable, find_stages
+from database.records import JobRecord
 from pipeline.catalog.base import Step
 from pipeline.stage import Stage, find_stage
 from states import StageStatus

@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from artifacts import LocalStore, open_store
 from database.engine import Database
-from database.fenced import Begun, FencedWrites, Holder, JobRecord, NotBegun
+from database.fenced import FencedWrites
 from database.jobs import find_job, insert_jobs, open_job, same_job
+from database.records import Begun, Holder, JobRecord, NotBegun
 from errors import InvalidInput, QueueUnavailable, StagecrewError
 from pipeline.outcome import HandBack, Outcome
 from pipeline.runner import Runner

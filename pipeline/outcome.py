@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from database.fenced import Checkpoint, Failure
+from database.records import Checkpoint, Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,63 +2,35 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import Connection
 
-import process
-from artifacts import LocalStore, artifacts_in
-from database.fenced import Checkpoint, Failure, FencedWrites, Holder, JobRecord
+from artifacts import LocalStore
+from database.fenced import FencedWrites
+from database.records import Checkpoint, Holder, JobRecord
 from errors import DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
-from log import redact
-from pipeline.catalog.base import Pipeline, Step, find_pipeline, validate_payload
-from pipeline.checkpoints import Known, cache_key, load_known, reuse
-from pipeline.context import Context, Reads, tidy
-from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, gravest
+from pipeline.catalog.base import Step, find_pipeline, validate_payload
+from pipeline.checkpoints import Known, load_known
+from pipeline.faults import failed, failure_of, judge, plain
+from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, gravest
 from pipeline.progress import ProgressMeter, Publish
 from pipeline.providers import registry
-from pipeline.retry import delay_seconds
+from pipeline.run import Run
 from pipeline.stage import Stage, find_stage, plan_steps, queue_of
-from pipeline.stop import StopSignal, clock
-from settings import Settings, get_settings
+from pipeline.stop import StopSignal
+from pipeline.trial import limits_of, work
+from settings import get_settings
 
 NO_SUCH_VERSION_SECONDS = 30.0
 COMMIT_PAUSE_SECONDS = 0.5
-HOST_TROUBLE_SECONDS = 5.0
-# The disk, the memory and the file table are the host's, not the job's.
-HOST_ERRNOS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-)
 log = structlog.get_logger()
-
-
-@dataclass
-class Run:
-    """What one run of one job works with."""
-
-    job: JobRecord
-    holder: Holder
-    stop: StopSignal
-    writes: FencedWrites
-    store: LocalStore
-    settings: Settings
-    queue: str | None  # the queue it was claimed from; None: eager, every queue is ours
-    pipeline: Pipeline
-    payload: Any
-    steps: tuple[Step, ...]
-    known: Known
-    meter: ProgressMeter
-    providers: dict[str, str] = field(default_factory=dict)
 
 
 class Runner:
@@ -75,11 +47,11 @@ class Runner:
         try:
             run = self._prepare(job, holder, stop, publish, queue)
         except Permanent as error:
-            return Dead(_failure("", "", 1, error))
+            return Dead(failure_of("", "", 1, error))
         except Fenced:
             return Lost()
         except HostTrouble as error:
-            return HandBack(_plain(str(error)), error.retry_after, host_trouble=True)
+            return HandBack(plain(str(error)), error.retry_after, host_trouble=True)
         if run is None:
             reason = f"no worker of this version knows the pipeline {job.pipeline!r}"
             return HandBack(reason, NO_SUCH_VERSION_SECONDS)
@@ -185,7 +157,7 @@ class _Steps:
         final = self.run.steps[-1]
         name, item = (self.last.stage, self.last.item) if self.last else (final.name, "")
         step = next(one for one in self.run.steps if one.name == name)
-        return self._failed(step, item, self.run.known.attempts(name, item), error)
+        return failed(self.run, step.name, item, self.run.known.attempts(name, item), error)
 
     def _home(self) -> str:
         return self.run.pipeline.default_queue() if self.run.queue is None else self._home_queue()
@@ -242,8 +214,8 @@ class _Steps:
                     if outcome is not None:
                         return outcome
                 self.run.meter.finish(step.name, tell=self.last is None)
-            except Permanent as error:
-                return self._failed(step, "", 0, error)
+            except Exception as error:  # noqa: BLE001 - a fault between two items is the stage's too
+                return failed(self.run, step.name, "", 0, error)
             return None
 
     def _items(self, step: Step, stage: Stage) -> list[tuple[str, Any]]:
@@ -265,123 +237,13 @@ class _Steps:
         """One try of one stage or item; None when its checkpoint is committed (or kept for the terminal commit)."""
         attempt = self.run.known.attempts(step.name, item)
         try:
-            made, result = self._work(step, stage, item, value, place, attempt)
+            made, result = work(self.run, step, stage, item, value, place, attempt)
             self._commit(step, made, result, is_last=is_last)
             if place[1] > 1 and not is_last:
                 self.run.meter.report(step.name, (place[0] + 1) / place[1])
         except (Exception, Interrupted, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
-            return self._judge(step, stage, item, attempt, error)
+            return judge(self.run, step.name, item, attempt, limits_of(self.run, stage)[0], error)
         return None
-
-    def _judge(self, step: Step, stage: Stage, item: str, attempt: int, error: BaseException) -> Outcome:
-        stop = self.run.stop
-        match error:
-            case Fenced():
-                return Lost()
-            case Interrupted(reason="time_limit"):
-                limit = self._limits(stage)[0]
-                return self._failed(step, item, attempt, stop.timed_out(step.name, limit))
-            case Interrupted():
-                return _stopped(error)
-            case _ if stop.fenced:
-                return Lost()
-            case _ if stop.reason in {"shutdown", "cancelled"}:
-                return _stopped(Interrupted(stop.reason))  # its child was killed because we stop
-            case HostTrouble():
-                log.warning("host_trouble", error=str(error))
-                return HandBack(_plain(str(error)), error.retry_after, host_trouble=True)
-            case OSError() | MemoryError() if _is_the_hosts(error):
-                reason = f"stage {step.name}: {getattr(error, 'strerror', None) or 'out of memory'}"
-                return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
-        return self._failed(step, item, attempt, error)
-
-    def _work(
-        self, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], attempt: int
-    ) -> tuple[Checkpoint, Any]:
-        run, started = self.run, clock()
-        number, count = place
-        provider = self.run.providers.get(stage.capability) if stage.capability else None
-        version = self._version(stage, provider)
-        key = cache_key(run.job, run.payload, stage, version, provider, value, run.known, step) if stage.cache else None
-        if key and (found := reuse(run.writes.database, run.store, run.job.tenant, key, stage)):
-            result, source, provider = found
-            log.info("stage_reused", item=item, reused_from=source)
-            return self._checkpoint(
-                step, stage, item, result, version, provider, key, source, started, number, count
-            ), result
-        log.info("stage_started", item=item, attempt=attempt)
-        soft, hard = self._limits(stage)
-        context = Context(
-            job_id=run.job.id,
-            tenant=run.job.tenant,
-            pipeline=run.pipeline.name,
-            stage=step.name,
-            item=item,
-            attempt=attempt,
-            payload=Reads(run.payload, stage.reads),
-            options=step.options,
-            results={name: run.known.result(name) for name in step.needs},
-            stop=run.stop,
-            store=run.store,
-            database=run.writes.database,
-            settings=run.settings,
-            report=lambda share, message: run.meter.report(
-                step.name, (number + max(0.0, min(1.0, share))) / count, message
-            ),
-            find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
-        )
-        arguments = (context,) if item == "" else (context, value)
-        limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
-        with limits, tidy(context), children_of(run.job.id):
-            run.stop.check()
-            result = stage.result.validate_python(stage.function(*arguments))
-            if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
-                run.stop.check()
-        real = getattr(result, "provider", None) or provider
-        made = self._checkpoint(step, stage, item, result, version, real, key, None, started, number, count)
-        return made, result
-
-    def _version(self, stage: Stage, provider: str | None) -> str:
-        """The stage's version; where a result may be reused, also that of the provider that makes it."""
-        if not (stage.cache and stage.capability and provider):
-            return stage.version
-        return f"{stage.version}/{registry.get(cast('Any', stage.capability), provider).version}"
-
-    def _limits(self, stage: Stage) -> tuple[float, float]:
-        settings = self.run.settings
-        soft = float(
-            getattr(self.run.payload, "stage_seconds", 0) or stage.soft_seconds or settings.task_soft_time_limit
-        )
-        hard = stage.hard_seconds or settings.task_time_limit
-        return min(soft, hard), hard
-
-    def _checkpoint(
-        self,
-        step: Step,
-        stage: Stage,
-        item: str,
-        result: Any,
-        version: str,
-        provider: str | None,
-        key: str | None,
-        source: str | None,
-        started: float,
-        number: int,
-        count: int,
-    ) -> Checkpoint:
-        return Checkpoint(
-            stage=step.name,
-            item=item,
-            result=stage.result.dump_python(result, mode="json"),
-            version=version,
-            provider=provider,
-            cache_key=key,
-            reused_from=source,
-            progress=self.run.meter.after(step.name, (number + 1) / count),
-            seconds=clock() - started,
-            artifacts=artifacts_in(result),
-            commit=_bound(stage, result),
-        )
 
     def _commit(self, step: Step, made: Checkpoint, result: Any, *, is_last: bool) -> None:
         """Commit a checkpoint; the very last one waits for the terminal commit."""
@@ -401,25 +263,6 @@ class _Steps:
             known.put(step.name, made.item, result)
         log.info("stage_completed", item=made.item, seconds=round(made.seconds, 3))
 
-    def _failed(self, step: Step, item: str, attempt: int, error: BaseException) -> Outcome:
-        failure = _failure(step.name, item, attempt + 1, error)
-        allowed = self.run.pipeline.max_retries
-        if allowed is None:
-            allowed = self.run.settings.max_retries
-        if isinstance(error, Permanent) or attempt >= allowed:
-            return Dead(failure)
-        return RetryIn(delay_seconds(attempt + 1, self.run.settings.retry_base_seconds, error), failure)
-
-
-@contextmanager
-def children_of(job_id: str) -> Iterator[None]:
-    """Mark the child processes started here as this job's, so that its hard limit kills them and no others."""
-    token = process.current_tag.set(job_id)
-    try:
-        yield
-    finally:
-        process.current_tag.reset(token)
-
 
 def patiently(commit: Callable[[], None], stop: StopSignal) -> None:
     """Commit; while the database is away, try again as long as the lease lives and nobody stops us.
@@ -434,27 +277,3 @@ def patiently(commit: Callable[[], None], stop: StopSignal) -> None:
                 raise
             log.warning("commit_deferred", error=str(error))
             time.sleep(COMMIT_PAUSE_SECONDS)
-
-
-def _is_the_hosts(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) in HOST_ERRNOS
-
-
-def _bound(stage: Stage, result: Any) -> Callable[[Connection], None] | None:
-    commit = stage.commit
-    return (lambda connection: commit(connection, result)) if commit else None
-
-
-def _stopped(stop: Interrupted) -> Outcome:
-    return Cancelled() if stop.reason == "cancelled" else HandBack(stop.reason)
-
-
-def _failure(stage: str, item: str, attempt: int, error: BaseException) -> Failure:
-    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    detail = "".join(traceback.format_exception(error))
-    return Failure(stage, item, attempt, type(error).__name__, _plain(message)[:1000], _plain(detail)[-8000:])
-
-
-def _plain(text: str) -> str:
-    """What every database stores: no secret, no NUL, no half of a character (as in names of files)."""
-    return redact(text).replace("\0", "").encode(errors="backslashreplace").decode()

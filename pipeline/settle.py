@@ -7,7 +7,8 @@ from typing import assert_never
 
 import structlog
 
-from database.fenced import FencedWrites, Holder, JobRecord
+from database.fenced import FencedWrites
+from database.records import Holder, JobRecord
 from errors import DatabaseUnavailable, Fenced, HostTrouble
 from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn
 from pipeline.runner import patiently

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from database.engine import Database
-from pipeline.runner import _failure
+from pipeline.faults import failure_of
 from redis_client.client import RedisClient
 from tests.support.agree import assert_agree
 from tests.support.crews import (
@@ -115,7 +115,7 @@ def test_trouble_of_the_host_burns_nothing_and_starves_nobody(client: RedisClien
 
 
 def test_what_an_error_says_can_always_be_stored() -> None:
-    failure = _failure("voice_gen", "", 1, ValueError("no file \udcff named a\0b"))
+    failure = failure_of("voice_gen", "", 1, ValueError("no file \udcff named a\0b"))
     assert failure.message == "no file \\udcff named ab"
     (failure.message + failure.detail).encode()
     assert "\0" not in failure.detail

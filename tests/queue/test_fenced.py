@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from artifacts import Artifact
 from database.engine import Database
-from database.fenced import Begun, FencedWrites, Holder, JobRecord, NotBegun
+from database.fenced import FencedWrites
 from database.jobs import (
     NewJob,
     artifact_known,
@@ -23,6 +23,7 @@ from database.jobs import (
     reopen,
     request_cancel,
 )
+from database.records import Begun, Holder, JobRecord, NotBegun
 from errors import DatabaseUnavailable, Fenced, InvalidInput, UnknownJob
 from tests.support.moves import checkpoint, failure
 
@@ -204,7 +205,7 @@ def test_every_write_of_a_stale_worker_is_refused_and_changes_nothing(writes: Fe
         lambda: writes.cancelled(ME),
         lambda: writes.retry_later(ME, job, failure(), delay_seconds=2),
         lambda: writes.release(ME, job, reason="x"),
-        lambda: writes.release(ME, job, reason="x", delay_seconds=3, last=checkpoint()),
+        lambda: writes.release(ME, job, reason="x", delay_seconds=3),
         lambda: writes.keep_providers(ME, {"speak": "local"}),
     ]
     for attempt in attempts:
@@ -237,7 +238,7 @@ def test_another_worker_with_the_same_token_is_not_me(writes: FencedWrites) -> N
 # --- lost replies
 
 
-@pytest.mark.parametrize("move", ["complete", "fail", "cancelled", "retry_later", "release", "release_last"])
+@pytest.mark.parametrize("move", ["complete", "fail", "cancelled", "retry_later", "release", "hand_over"])
 def test_a_commit_repeated_after_a_lost_reply_writes_nothing_twice(
     writes: FencedWrites, monkeypatch: pytest.MonkeyPatch, move: str
 ) -> None:
@@ -249,7 +250,7 @@ def test_a_commit_repeated_after_a_lost_reply_writes_nothing_twice(
         "cancelled": lambda: writes.cancelled(ME),
         "retry_later": lambda: writes.retry_later(ME, job, failure(), delay_seconds=2),
         "release": lambda: writes.release(ME, job, reason="x"),
-        "release_last": lambda: writes.release(ME, job, reason="x", queue="r", last=done),
+        "hand_over": lambda: writes.release(ME, job, reason="x", queue="r"),
     }
     with the_reply_is_lost(writes.database, monkeypatch), pytest.raises(DatabaseUnavailable):
         moves[move]()

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from database.fenced import Begun, FencedWrites, NotBegun
+from database.fenced import FencedWrites
 from database.jobs import NewJob, insert_jobs, known_open_jobs, mark_reconciled
+from database.records import Begun, NotBegun
 from redis_client.client import RedisClient
 from redis_client.queue import Grant
 from redis_client.reconcile import reconcile

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, text
 
 from artifacts import LocalStore
 from database.engine import Database
-from database.fenced import Begun, FencedWrites, Holder
+from database.fenced import FencedWrites
 from database.jobs import find_job, find_stages
+from database.records import Begun, Holder
 from errors import HostTrouble, InvalidInput
 from pipeline import stage as stages
 from pipeline.outcome import Outcome

@@ -210,7 +210,6 @@ POISON = [
     '{"id": "a", "pipeline": "selftest", "delay": "soon"}',
     '{"id": "a", "pipeline": "selftest", "delay": -1}',
     '{"id": "a", "pipeline": "selftest", "delay": [1]}',
-    '{"id": "a", "pipeline": "selftest", "delay": null}',
     '{"id": "a", "pipeline": 5}',
     '{"id": "a", "pipeline": ["selftest"]}',
     '{"id": "a", "pipeline": "selftest", "queue": 5}',

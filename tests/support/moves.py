@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from database.fenced import Begun, Checkpoint, Failure, FencedWrites, Holder, JobRecord
+from database.fenced import FencedWrites
 from database.jobs import OpenJob
+from database.records import Begun, Checkpoint, Failure, Holder, JobRecord
 from redis_client.client import RedisClient
 from redis_client.queue import Grant, Queue, Slot
 

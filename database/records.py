@@ -1,0 +1,90 @@
+"""The values that a worker's writes take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from artifacts import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a job: its id, the token of the claim, the worker's id."""
+
+    job_id: str
+    token: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as `begin` found it."""
+
+    id: str
+    pipeline: str
+    queue: str
+    tenant: str
+    payload: dict[str, Any]
+    options: dict[str, Any]
+    providers: dict[str, Any] | None
+    run: int
+    attempt: int
+    crashes: int
+    begins: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One finished stage, or item of it, ready to be committed."""
+
+    stage: str
+    item: str
+    result: Any
+    version: str
+    provider: str | None = None
+    cache_key: str | None = None
+    reused_from: str | None = None
+    cost_usd: float = 0.0
+    progress: float = 0.0
+    seconds: float = 0.0
+    artifacts: Sequence[Artifact] = ()
+    commit: Callable[[Connection], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed try: where, what class, one sentence, the traceback for --debug, and the tries so far."""
+
+    stage: str
+    item: str
+    attempt: int
+    error_class: str
+    message: str
+    detail: str = ""
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """`begin` took the job."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """`begin` did not take the job.
+
+    `verdict`: "gone" (no row), "ended" (terminal: forget it), "cancelled", "quarantined",
+    "not_due" (back, for `wait_ms`), "stale" (back, with `floor`).
+    """
+
+    verdict: str
+    status: str = ""
+    wait_ms: int = 0
+    floor: int = 0

@@ -1,0 +1,76 @@
+"""An error of a stage becomes an outcome: the one place that says what the worker does next."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+import structlog
+
+from database.records import Failure
+from errors import Fenced, HostTrouble, Interrupted, Permanent
+from log import redact
+from pipeline.outcome import Cancelled, Dead, HandBack, Lost, Outcome, RetryIn
+from pipeline.retry import delay_seconds
+from pipeline.run import Run
+
+HOST_TROUBLE_SECONDS = 5.0
+# The disk, the memory and the file table are the host's, not the job's.
+HOST_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+)
+log = structlog.get_logger()
+
+
+def judge(run: Run, step: str, item: str, attempt: int, soft_seconds: float, error: BaseException) -> Outcome:
+    """What an error of one try means: stop, hand back, try again, or give up."""
+    stop = run.stop
+    match error:
+        case Fenced():
+            return Lost()
+        case Interrupted(reason="time_limit"):
+            return failed(run, step, item, attempt, stop.timed_out(step, soft_seconds))
+        case Interrupted():
+            return _stopped(error)
+        case _ if stop.fenced:
+            return Lost()
+        case _ if stop.reason in {"shutdown", "cancelled"}:
+            return _stopped(Interrupted(stop.reason))  # its child was killed because we stop
+        case HostTrouble():
+            log.warning("host_trouble", error=str(error))
+            return HandBack(plain(str(error)), error.retry_after, host_trouble=True)
+        case OSError() | MemoryError() if _is_the_hosts(error):
+            reason = f"stage {step}: {getattr(error, 'strerror', None) or 'out of memory'}"
+            return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
+    return failed(run, step, item, attempt, error)
+
+
+def failed(run: Run, step: str, item: str, attempt: int, error: BaseException) -> Outcome:
+    """A failed try: again later, or for the last time."""
+    failure = failure_of(step, item, attempt + 1, error)
+    allowed = run.pipeline.max_retries
+    if allowed is None:
+        allowed = run.settings.max_retries
+    if isinstance(error, Permanent) or attempt >= allowed:
+        return Dead(failure)
+    return RetryIn(delay_seconds(attempt + 1, run.settings.retry_base_seconds, error), failure)
+
+
+def failure_of(stage: str, item: str, attempt: int, error: BaseException) -> Failure:
+    """What SQL keeps of an error: its class, one sentence, and the traceback for --debug."""
+    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    detail = "".join(traceback.format_exception(error))
+    return Failure(stage, item, attempt, type(error).__name__, plain(message)[:1000], plain(detail)[-8000:])
+
+
+def _stopped(stop: Interrupted) -> Outcome:
+    return Cancelled() if stop.reason == "cancelled" else HandBack(stop.reason)
+
+
+def _is_the_hosts(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in HOST_ERRNOS
+
+
+def plain(text: str) -> str:
+    """What every database stores: no secret, no NUL, no half of a character (as in names of files)."""
+    return redact(text).replace("\0", "").encode(errors="backslashreplace").decode()

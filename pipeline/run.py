@@ -1,0 +1,34 @@
+"""What one run of one job works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from artifacts import LocalStore
+from database.fenced import FencedWrites
+from database.records import Holder, JobRecord
+from pipeline.catalog.base import Pipeline, Step
+from pipeline.checkpoints import Known
+from pipeline.progress import ProgressMeter
+from pipeline.stop import StopSignal
+from settings import Settings
+
+
+@dataclass
+class Run:
+    """One job under one claim."""
+
+    job: JobRecord
+    holder: Holder
+    stop: StopSignal
+    writes: FencedWrites
+    store: LocalStore
+    settings: Settings
+    queue: str | None  # the queue it was claimed from; None: eager, every queue is ours
+    pipeline: Pipeline
+    payload: Any
+    steps: tuple[Step, ...]
+    known: Known
+    meter: ProgressMeter
+    providers: dict[str, str] = field(default_factory=dict)

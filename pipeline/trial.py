@@ -1,0 +1,130 @@
+"""One try of one stage, or of one item of it: reuse, or run under its limits; a checkpoint ready to be committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import Connection
+
+import process
+from artifacts import artifacts_in
+from database.records import Checkpoint
+from pipeline.catalog.base import Step
+from pipeline.checkpoints import cache_key, reuse
+from pipeline.context import Context, Reads, tidy
+from pipeline.providers import registry
+from pipeline.run import Run
+from pipeline.stage import Stage
+from pipeline.stop import clock
+
+log = structlog.get_logger()
+
+
+def work(
+    run: Run, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], attempt: int
+) -> tuple[Checkpoint, Any]:
+    """The checkpoint of this try and its result; `place` is (number of the item, how many there are)."""
+    started = clock()
+    number, count = place
+    provider = run.providers.get(stage.capability) if stage.capability else None
+    version = _version(stage, provider)
+    key = cache_key(run.job, run.payload, stage, version, provider, value, run.known, step) if stage.cache else None
+    if key and (found := reuse(run.writes.database, run.store, run.job.tenant, key, stage)):
+        result, source, provider = found
+        log.info("stage_reused", item=item, reused_from=source)
+        return _checkpoint(
+            run, step, stage, item, result, version, provider, key, source, started, number, count
+        ), result
+    log.info("stage_started", item=item, attempt=attempt)
+    soft, hard = limits_of(run, stage)
+    context = Context(
+        job_id=run.job.id,
+        tenant=run.job.tenant,
+        pipeline=run.pipeline.name,
+        stage=step.name,
+        item=item,
+        attempt=attempt,
+        payload=Reads(run.payload, stage.reads),
+        options=step.options,
+        results={name: run.known.result(name) for name in step.needs},
+        stop=run.stop,
+        store=run.store,
+        database=run.writes.database,
+        settings=run.settings,
+        report=lambda share, message: run.meter.report(
+            step.name, (number + max(0.0, min(1.0, share))) / count, message
+        ),
+        find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
+    )
+    arguments = (context,) if item == "" else (context, value)
+    limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
+    with limits, tidy(context), children_of(run.job.id):
+        run.stop.check()
+        result = stage.result.validate_python(stage.function(*arguments))
+        if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
+            run.stop.check()
+    real = getattr(result, "provider", None) or provider
+    made = _checkpoint(run, step, stage, item, result, version, real, key, None, started, number, count)
+    return made, result
+
+
+def _version(stage: Stage, provider: str | None) -> str:
+    """The stage's version; where a result may be reused, also that of the provider that makes it."""
+    if not (stage.cache and stage.capability and provider):
+        return stage.version
+    return f"{stage.version}/{registry.get(cast('Any', stage.capability), provider).version}"
+
+
+def limits_of(run: Run, stage: Stage) -> tuple[float, float]:
+    """The soft and hard time limits of a stage of this job, in seconds."""
+    settings = run.settings
+    soft = float(getattr(run.payload, "stage_seconds", 0) or stage.soft_seconds or settings.task_soft_time_limit)
+    hard = stage.hard_seconds or settings.task_time_limit
+    return min(soft, hard), hard
+
+
+def _checkpoint(
+    run: Run,
+    step: Step,
+    stage: Stage,
+    item: str,
+    result: Any,
+    version: str,
+    provider: str | None,
+    key: str | None,
+    source: str | None,
+    started: float,
+    number: int,
+    count: int,
+) -> Checkpoint:
+    return Checkpoint(
+        stage=step.name,
+        item=item,
+        result=stage.result.dump_python(result, mode="json"),
+        version=version,
+        provider=provider,
+        cache_key=key,
+        reused_from=source,
+        progress=run.meter.after(step.name, (number + 1) / count),
+        seconds=clock() - started,
+        artifacts=artifacts_in(result),
+        commit=_bound(stage, result),
+    )
+
+
+@contextmanager
+def children_of(job_id: str) -> Iterator[None]:
+    """Mark the child processes started here as this job's, so that its hard limit kills them and no others."""
+    token = process.current_tag.set(job_id)
+    try:
+        yield
+    finally:
+        process.current_tag.reset(token)
+
+
+def _bound(stage: Stage, result: Any) -> Callable[[Connection], None] | None:
+    commit = stage.commit
+    return (lambda connection: commit(connection, result)) if commit else None
