@@ -15,6 +15,7 @@ from artifacts import LocalStore, open_store
 from cli.door import EXIT_FAILED, EXIT_OK, Output, complain, console
 from cli.show import end_sentence, find_artifacts, stage_seconds
 from cli.watching import follow, reporter_for
+from daemon.arguments import check_names
 from errors import HostTrouble, StagecrewError
 from pipeline.catalog.base import find_pipeline, validate_payload
 from pipeline.stage import plan_steps
@@ -107,6 +108,7 @@ def _secrets(settings: Settings) -> dict[str, str]:
 
 def run_demo(client: RedisClient, *, fresh: bool, timeout: float) -> int:
     """Make the film, tell where it is, how long each stage took and what it cost; the exit code."""
+    check_names(get_settings())
     pipeline = find_pipeline(PIPELINE)
     plan_steps(pipeline, validate_payload(pipeline, PAYLOAD))  # a stage that is missing is told now, not never
     name = f"demo-{secrets.token_hex(4)}"

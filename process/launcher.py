@@ -24,8 +24,9 @@ current_tag: ContextVar[str | None] = ContextVar("current_tag", default=None)
 """Whose children are started here, a job's id for example; set by the caller, read by `kill_tag`."""
 
 # Runs in the child before the program. The death signal belongs to the thread that started the child, and a parent
-# that died before the prctl sends none: hence the look at getppid. Python ignores SIGPIPE and SIGXFSZ, and an ignored
-# signal survives exec. The hard limit is a little above the soft one, or the kernel kills without SIGXCPU.
+# that died before the prctl sends none: hence the look at getppid. Python ignores SIGPIPE and SIGXFSZ, a shell ignores
+# SIGINT for what it starts in the background, and an ignored signal survives exec. The hard limit is a little above the
+# soft one, or the kernel kills without SIGXCPU.
 COULD_NOT_START = 127
 MARK = "stagecrew could not start "
 _LAUNCHER = f"""
@@ -45,7 +46,7 @@ try:
     except OSError:
         pass
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+    for number in _signal.valid_signals() - {{_signal.SIGKILL, _signal.SIGSTOP}}:
         _signal.signal(number, _signal.SIG_DFL)
     for pair in limits.split():
         kind, soft = map(int, pair.split(":"))

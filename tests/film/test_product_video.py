@@ -188,6 +188,8 @@ def test_a_worker_that_goes_in_mid_film_repeats_no_finished_part(
     first.wait(FILM_SECONDS)
     kept = {(event["stage"], event["item"]) for event in first.events("stage_completed")}
     wait_for(lambda: children_of_our_state(first.pid) == [], what="the end of the worker's children")
+    # A draining worker leaves another's live lease alone.
+    wait_for(lambda: not client.queue.lease_alive("film"), what="the end of the lease")
     second = start_worker("worker-2", "--drain", **lease)
     assert second.wait(FILM_SECONDS) == 0, second.text()
     status = client.get_job_status("film")
