@@ -22,7 +22,7 @@ import structlog
 
 import process
 from artifacts import open_store
-from daemon.arguments import WORKER_ID, check_names, is_worker_id, parse_arguments
+from daemon.arguments import WORKER_ID, is_worker_id, parse_arguments
 from daemon.beat import Beat
 from daemon.crew import Crew, Lane, Running, parse_lanes
 from daemon.fetcher import Fetcher
@@ -34,6 +34,7 @@ from database.engine import get_database
 from database.jobs import bind_store, open_elsewhere, open_in_queues
 from errors import HostTrouble, Permanent
 from log import configure_logging
+from pipeline.names import check_names
 from pipeline.providers import registry
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client

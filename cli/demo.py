@@ -15,9 +15,9 @@ from artifacts import LocalStore, open_store
 from cli.door import EXIT_FAILED, EXIT_OK, Output, complain, console
 from cli.show import end_sentence, find_artifacts, stage_seconds
 from cli.watching import follow, reporter_for
-from daemon.arguments import check_names
 from errors import HostTrouble, StagecrewError
 from pipeline.catalog.base import find_pipeline, validate_payload
+from pipeline.names import check_names
 from pipeline.stage import plan_steps
 from redis_client import RedisClient
 from settings import ROOT, Settings, get_settings

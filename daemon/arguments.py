@@ -1,4 +1,4 @@
-"""What a worker is told on its command line and by its settings, checked before it starts."""
+"""What a worker is told on its command line, checked before it starts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import re
 from collections.abc import Sequence
 
 from daemon.crew import parse_lanes
-from errors import InvalidInput, Permanent
-from pipeline.catalog.base import nearest, pipelines
-from pipeline.providers import registry
-from pipeline.stage import stages
-from settings import ID_PATTERN, Settings
+from errors import Permanent
+from settings import ID_PATTERN
 
 WORKER_ID = "use letters, digits and . _ : @ -, at most 128"
 
@@ -34,19 +31,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def is_worker_id(value: str) -> bool:
     """Whether a worker may be called so."""
     return re.fullmatch(ID_PATTERN, value) is not None
-
-
-def check_names(settings: Settings) -> None:
-    """Refuse settings that name a provider or a stage that does not exist."""
-    for capability, setting in registry.SETTING.items():
-        wanted = getattr(settings, setting.lower())
-        known = {"auto", "local", *registry.names(capability)}
-        if wanted not in known:
-            raise InvalidInput(f"{setting}={wanted!r} is unknown{nearest(wanted, known)}")
-    steps = set(stages()) | {step for pipeline in pipelines().values() for step in pipeline.stages}
-    for stage in settings.stage_queues:
-        if stage not in steps:
-            raise InvalidInput(f"STAGE_QUEUES: stage {stage!r} is unknown{nearest(stage, steps)}")
 
 
 def _worker_id(value: str) -> str:
