@@ -24,6 +24,7 @@ from database.fenced import FencedWrites
 from database.jobs import find_job, insert_jobs, open_job, same_job
 from database.records import Begun, Holder, JobRecord, NotBegun
 from errors import InvalidInput, QueueUnavailable, StagecrewError
+from log import redact
 from pipeline.outcome import HandBack, Outcome
 from pipeline.runner import Runner
 from pipeline.settle import tell_redis, write_outcome
@@ -74,7 +75,7 @@ class PipelineOrchestrator:
                     stage=stage,
                     active=active,
                     label=label,
-                    message=message,
+                    message=redact(message) if message else "",
                 )
             except QueueUnavailable as error:
                 log.debug("progress_not_told", error=str(error))  # a hint: the next one says the same and more
