@@ -24,10 +24,10 @@ demo: venv ## set everything up, start a worker and make one real product video
 	@$(PY) jobs.py demo
 
 test: venv-dev ## the tests, without those marked slow
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -n 3 --dist loadfile -m "not slow"
 
 test-slow: venv-dev ## the tests marked slow: what test-all adds to test
-	@$(PY) -m pytest -m slow
+	@$(PY) -m pytest -n 2 --dist loadfile -m slow
 
 test-all: test test-slow ## every test
 
