@@ -69,17 +69,21 @@ class _Out:
     """Writes lines to a stream that may be closed under us at exit."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
 
     def msg(self, message: str) -> None:
         """One line."""
         try:
-            self._stream.write(message + "\n")
-            self._stream.flush()
+            self.stream.write(message + "\n")
+            self.stream.flush()
         except (ValueError, OSError):
             pass
 
     log = debug = info = warn = warning = error = critical = fatal = exception = msg
+
+
+# One for the process: loggers that were used keep what they were made with, and still follow a new stream.
+_out = _Out(sys.stdout)
 
 
 def _to_json(event: Any, **_options: Any) -> str:
@@ -97,7 +101,7 @@ def configure_logging(*, stream: TextIO | None = None) -> None:
     renderer: Any = structlog.processors.JSONRenderer(serializer=_to_json)
     if not as_json:
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    out = _Out(stream)
+    _out.stream = stream
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -109,7 +113,7 @@ def configure_logging(*, stream: TextIO | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
-        logger_factory=lambda *_arguments: out,
+        logger_factory=lambda *_arguments: _out,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=stream, force=True)
