@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from errors import HostTrouble, Permanent
-from settings import get_settings
+from settings import ROOT, get_settings
 
 COPY_CHUNK = 1 << 20
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,9 +47,11 @@ class LocalStore:
         """Copy a finished file into the store, durably; the same content twice is one file."""
         digest, size = hashlib.sha256(), 0
         temporary = self.root / f".{os.getpid()}-{secrets.token_hex(6)}.part"
+        # Outside of the try: a file that was never made is its maker's fault, not the store's.
+        reader = source.open("rb")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as reader, temporary.open("xb") as writer:
+            with reader, temporary.open("xb") as writer:
                 while chunk := reader.read(COPY_CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
@@ -61,6 +63,7 @@ class LocalStore:
         except OSError as error:
             raise HostTrouble(f"the artifact store {self.root} cannot be written: {error.strerror or error}") from error
         finally:
+            reader.close()
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         return artifact
@@ -132,7 +135,7 @@ def open_store(location: str | None = None) -> LocalStore:
         return LocalStore(get_settings().state_dir / "artifacts")
     if "://" in location and not location.startswith("file://"):
         raise Permanent(f"ARTIFACT_STORE={location!r}: only a folder is served so far")
-    return LocalStore(Path(location.removeprefix("file://")).resolve())
+    return LocalStore((ROOT / location.removeprefix("file://")).resolve())
 
 
 def artifacts_in(value: object) -> list[Artifact]:

@@ -7,8 +7,10 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
 import orjson
 import structlog
@@ -31,8 +33,11 @@ def _secrets() -> tuple[str, ...]:
     settings = get_settings()
     found = (getattr(settings, name) for name in Settings.model_fields)
     texts = (value.get_secret_value() for value in found if hasattr(value, "get_secret_value"))
-    # A URL's password alone is the secret; the address is wanted in error messages.
-    return tuple(text for text in texts if text and "://" not in text)
+    # Of a URL the password alone is the secret; the address is wanted in error messages.
+    whole = [text for text in texts if text]
+    passwords = [urlsplit(text).password for text in whole if "://" in text]
+    parts = [text for text in whole if "://" not in text] + [text for text in passwords if text]
+    return tuple(dict.fromkeys([*parts, *(unquote(text) for text in parts)]))
 
 
 def redact(text: str) -> str:
@@ -71,13 +76,20 @@ class _Out:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
+    def write(self, text: str) -> None:
+        """As a stream, for the handler of library logs."""
+        with suppress(ValueError, OSError):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        """As a stream."""
+        with suppress(ValueError, OSError):
+            self.stream.flush()
+
     def msg(self, message: str) -> None:
         """One line."""
-        try:
-            self.stream.write(message + "\n")
-            self.stream.flush()
-        except (ValueError, OSError):
-            pass
+        self.write(message + "\n")
+        self.flush()
 
     log = debug = info = warn = warning = error = critical = fatal = exception = msg
 
@@ -116,4 +128,26 @@ def configure_logging(*, stream: TextIO | None = None) -> None:
         logger_factory=lambda *_arguments: _out,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=stream, force=True)
+    _take_over_library_logs(renderer)
+
+
+def _take_over_library_logs(renderer: Any) -> None:
+    """What libraries log goes the same way: redacted, and in the same form."""
+    handler = logging.StreamHandler(_out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.ExceptionRenderer(),
+                _redact_event,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

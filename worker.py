@@ -221,7 +221,9 @@ class Worker:
             if not limit.children_killed:
                 limit.children_killed = True
                 log.warning("hard_limit_passed", job_id=running.grant.job_id, seconds=limit.hard_seconds)
-                process.kill_tag(running.grant.job_id, "time_limit")
+            # A stage's limit ends its own children only, the job's all; again each tick, for one that was just starting.
+            for one in [limit] if limit.stage else running.stop.limits():
+                process.kill_tag(f"{running.grant.job_id}/{one.stage}", "time_limit")
             if clock() > limit.hard + IGNORED_SECONDS and not running.settled:
                 log.error("limits_ignored", job_id=running.grant.job_id, stage=limit.stage)
                 self.stopping = self.stopping or "limits_ignored"

@@ -16,6 +16,7 @@ from database.fenced import FencedWrites
 from database.jobs import open_job
 from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
+from log import redact
 from pipeline.stop import clock
 from redis_client.client import RedisClient
 from redis_client.connection import queue_errors
@@ -39,6 +40,7 @@ class Health:
 
     def report(self, reason: str, seconds: float) -> None:
         """A job met trouble of the host: claim nothing for a while, then probe."""
+        reason = redact(reason)  # it stands in the worker's record, for all to read
         if self.trouble is None:
             log.warning("host_trouble", reason=reason)
         self.trouble = reason
@@ -60,6 +62,7 @@ class Housekeeping:
     ticked: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
+    _must_rebuild: bool = False
     _reconciled_at: float = float("-inf")
     _health_at: float = float("-inf")
 
@@ -189,9 +192,12 @@ class Housekeeping:
         )
         if counts["expired"] or counts["bad"]:
             log.warning("swept", **counts)
-        if counts["fresh"]:
-            # Redis remembers nothing: it is new, or was flushed. Everything open goes back at once.
+        # Redis remembers nothing: it is new, or was flushed. Everything open goes back at once, and if that is cut
+        # short, at the next round.
+        self._must_rebuild |= bool(counts["fresh"])
+        if self._must_rebuild:
             self._reconcile(untouched_seconds=0.0)
+            self._must_rebuild = False
 
     def _adopt(self) -> None:
         adopt_inbox(self.client, lease_seconds=self.settings.lease_seconds)

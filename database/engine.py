@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.expression import FunctionElement
 
 from errors import DatabaseUnavailable, InvalidInput
-from settings import get_settings
+from settings import ROOT, get_settings
 
 BUSY_TIMEOUT_MS = 5000
 
@@ -75,6 +75,11 @@ def database_url() -> str:
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in {"sqlite", "postgresql"}:
         raise InvalidInput(f"DATABASE_URL: {url.get_backend_name()} is not served; use postgresql:// or sqlite:///")
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise InvalidInput("DATABASE_URL: name a file, sqlite:////var/lib/stagecrew/stagecrew.db for example")
+        # From the checkout, like STATE_DIR: every process must mean the same file, wherever it was started.
+        url = url.set(database=str(ROOT / url.database))
     return url.render_as_string(hide_password=False)
 
 

@@ -15,7 +15,7 @@ from database.engine import Database, now_ms
 from database.fenced import keep_artifact, write_event
 from database.prepared import Prepared
 from database.statements import dialect_insert
-from database.tables import ArtifactUse, Charge, Control, Event, Job, Meta, Stage
+from database.tables import ArtifactUse, Control, Event, Job, Meta, Stage
 from errors import InvalidInput, Permanent, UnknownJob
 from states import DEAD, ENDED, JobStatus
 
@@ -176,15 +176,17 @@ def find_events(database: Database, job_id: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def find_reusable(database: Database, tenant: str, cache_keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Finished results of equal stages of this tenant, by cache key."""
+def find_reusable(database: Database, tenant: str, cache_key: str) -> dict[str, Any] | None:
+    """The newest finished result of an equal stage of this tenant."""
     query = (
-        select(Stage.cache_key, Stage.job_id, Stage.result, Stage.provider)
-        .where(Stage.tenant == tenant, Stage.cache_key.in_(list(cache_keys)), Stage.status == "completed")
-        .order_by(Stage.finished_ms)
+        select(Stage.job_id, Stage.result, Stage.provider)
+        .where(Stage.tenant == tenant, Stage.cache_key == cache_key, Stage.status == "completed")
+        .order_by(Stage.finished_ms.desc())
+        .limit(1)
     )
     with database.read() as connection:
-        return {row["cache_key"]: dict(row) for row in connection.execute(query).mappings()}
+        row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row else None
 
 
 def list_jobs(
@@ -222,7 +224,9 @@ def count_jobs(database: Database) -> list[dict[str, Any]]:
 def request_cancel(database: Database, job_id: str) -> str:
     """Cancel a job that does not run, or ask its worker to; the status afterwards."""
     with database.write() as connection:
-        row = connection.execute(select(Job.status, Job.in_flight).where(Job.id == job_id)).one_or_none()
+        row = connection.execute(
+            select(Job.status, Job.in_flight).where(Job.id == job_id).with_for_update()
+        ).one_or_none()
         if row is None:
             raise UnknownJob(f"no job has the id {job_id!r}")
         if row.status in ENDED:
@@ -241,7 +245,7 @@ def request_cancel(database: Database, job_id: str) -> str:
 def reopen(database: Database, job_id: str) -> OpenJob:
     """A person asks for an ended job again: a new run from its unfinished stages; finished ones are kept."""
     with database.write() as connection:
-        row = connection.execute(select(Job.status).where(Job.id == job_id)).one_or_none()
+        row = connection.execute(select(Job.status).where(Job.id == job_id).with_for_update()).one_or_none()
         if row is None:
             raise UnknownJob(f"no job has the id {job_id!r}")
         if row.status not in DEAD | {JobStatus.CANCELLED}:
@@ -359,10 +363,3 @@ def artifact_known(database: Database, tenant: str, sha256: str) -> bool:
     query = select(ArtifactUse.job_id).where(ArtifactUse.tenant == tenant, ArtifactUse.sha256 == sha256).limit(1)
     with database.read() as connection:
         return connection.execute(query).first() is not None
-
-
-def job_charges(database: Database, job_id: str) -> list[dict[str, Any]]:
-    """The paid calls of a job."""
-    query = select(*Charge.__table__.columns).where(Charge.job_id == job_id).order_by(Charge.intent_ms)
-    with database.read() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]

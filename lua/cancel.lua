@@ -1,14 +1,19 @@
 -- Cancel a job that does not run; flag one that does: its next beat tells its worker.
 -- INCLUDE: common
 -- KEYS: prefix
--- ARGV: id, stamp
+-- ARGV: id, stamp, in_flight
 -- RETURNS: what it was: ready, delayed, running, another state, or none
 
 local id, job = ARGV[1], job_key(ARGV[1])
-local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage', 'expired')
+local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage', 'expired', 'score')
 local state = found[1]
--- One whose lease ran out may be in flight in SQL: the next begin decides.
-if state == 'running' or (state == 'ready' and found[5]) then
+-- In flight in SQL (its lease ran out, or its worker could not reach SQL at its end): the next begin decides, at once.
+local waits = state == 'ready' or state == 'delayed'
+if state == 'running' or (state == 'ready' and found[5]) or (waits and ARGV[3] == '1') then
+  if state == 'delayed' and found[2] and tonumber(found[6] or '') then
+    redis.call('ZREM', P .. 'delayed', id)
+    to_ready(id, found[2], found[6])
+  end
   redis.call('HSET', job, 'cancel', 1)
   redis.call('PUBLISH', P .. 'cancel', id)
   return state

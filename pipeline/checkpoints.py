@@ -86,7 +86,7 @@ def reuse(
     database: Database, store: LocalStore, tenant: str, key: str, stage: Stage
 ) -> tuple[Any, str, str | None] | None:
     """(result, job, provider) of an equal stage of this tenant whose files are still there."""
-    found = find_reusable(database, tenant, [key]).get(key)
+    found = find_reusable(database, tenant, key)
     if found is None:
         return None
     result = _decode(stage, found["result"])

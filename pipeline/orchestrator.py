@@ -11,24 +11,25 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
+import process
 from artifacts import LocalStore, open_store
 from database.engine import Database
 from database.fenced import FencedWrites
-from database.jobs import find_job, insert_jobs, open_job, same_job
+from database.jobs import bind_store, find_job, insert_jobs, open_job, same_job
 from database.records import Begun, Holder, JobRecord, NotBegun
-from errors import InvalidInput, QueueUnavailable, StagecrewError
+from errors import HostTrouble, InvalidInput, QueueUnavailable, StagecrewError
 from log import redact
 from pipeline.outcome import HandBack, Outcome
 from pipeline.runner import Runner
 from pipeline.settle import tell_redis, write_outcome
-from pipeline.stop import StopSignal
+from pipeline.stop import StopSignal, clock
 from redis_client.client import RedisClient
 from redis_client.queue import Grant, Slot
 from settings import get_settings
@@ -89,6 +90,7 @@ class PipelineOrchestrator:
         process dies. Errors: InvalidInput at the door; TryAgain when it did not end here.
         """
         new = self.client.prepare(self.job_id, job_data, pipeline=pipeline)
+        bind_store(self.database, self.store.identity())
         if not insert_jobs(self.database, [new]) and not same_job(self.database, new):
             raise InvalidInput(f"id={self.job_id!r} is taken by a job with another payload; choose another id")
         row = find_job(self.database, self.job_id)
@@ -118,14 +120,18 @@ class PipelineOrchestrator:
 
     def _run_leased(self, begun: Begun, holder: Holder, slot: Slot, grant: Grant) -> None:
         stop = StopSignal(soft_seconds=self.settings.task_soft_time_limit, hard_seconds=self.settings.task_time_limit)
-        with self._leased(holder, slot), structlog.contextvars.bound_contextvars(job_id=holder.job_id):
-            try:
-                outcome = self.run(begun.job, holder, stop=stop, label=slot.label)
-            except KeyboardInterrupt:
-                stop.request("shutdown")
-                self._settle(begun, holder, slot, grant, HandBack("interrupted"), stop)
-                raise
+        interrupt: KeyboardInterrupt | None = None
+        with structlog.contextvars.bound_contextvars(job_id=holder.job_id):
+            with self._leased(holder, slot, stop):
+                try:
+                    outcome = self.run(begun.job, holder, stop=stop, label=slot.label)
+                except KeyboardInterrupt as error:
+                    stop.request("shutdown")
+                    outcome, interrupt = HandBack("interrupted"), error
+            # After the last beat: an adoption that came later would leave a lease on an ended job.
             self._settle(begun, holder, slot, grant, outcome, stop)
+        if interrupt is not None:
+            raise interrupt
 
     def _settle(
         self, begun: Begun, holder: Holder, slot: Slot, grant: Grant, outcome: Outcome, stop: StopSignal
@@ -137,23 +143,54 @@ class PipelineOrchestrator:
             log.warning("settle_deferred", error=str(error))
 
     @contextmanager
-    def _leased(self, holder: Holder, slot: Slot) -> Iterator[None]:
+    def _leased(self, holder: Holder, slot: Slot, stop: StopSignal) -> Iterator[None]:
         """Hold the job in Redis like a worker does: without it a reconciler would give it to somebody else."""
         over = threading.Event()
-        job = open_job(self.database, holder.job_id)
-
-        def keep() -> None:
-            while job is not None and not over.is_set():
-                try:
-                    self.client.queue.adopt(job, token=holder.token, lease_seconds=slot.lease_seconds, slot=slot)
-                except QueueUnavailable as error:
-                    log.warning("beat_failed", error=str(error))
-                over.wait(self.settings.beat_seconds)
-
-        thread = threading.Thread(target=keep, name="eager-beat", daemon=True)
+        thread = threading.Thread(
+            target=self._keep_lease, args=(holder, slot, stop, over), name="eager-beat", daemon=True
+        )
         thread.start()
         try:
             yield
         finally:
             over.set()
             thread.join(timeout=self.settings.beat_seconds)
+            with suppress(HostTrouble):
+                self.client.queue.forget_worker(slot.worker)
+
+    def _keep_lease(self, holder: Holder, slot: Slot, stop: StopSignal, over: threading.Event) -> None:
+        """Adopt once, then beat; hear of a cancel within a second, and hold the stages to their hard limits."""
+        is_adopted, beaten_at = False, float("-inf")
+        while not over.is_set():
+            try:
+                if not is_adopted:
+                    job = open_job(self.database, holder.job_id)
+                    if job is None:
+                        return
+                    is_adopted = self.client.queue.adopt(
+                        job, token=holder.token, lease_seconds=slot.lease_seconds, slot=slot
+                    )
+                if clock() - beaten_at >= min(1.0, self.settings.beat_seconds):
+                    beaten_at = clock()
+                    is_adopted = self._beat(holder, slot, stop)
+            except HostTrouble as error:
+                log.warning("beat_failed", error=str(error))
+            for limit in stop.limits():
+                if limit.passed_hard():
+                    process.kill_children("time_limit")
+            over.wait(0.2)
+
+    def _beat(self, holder: Holder, slot: Slot, stop: StopSignal) -> bool:
+        record = {"worker_id": slot.label, "uuid": slot.worker, "pid": os.getpid(), "jobs": [holder.job_id]}
+        word = self.client.queue.beat(
+            self.client.get_client(),
+            worker=slot.worker,
+            lease_seconds=slot.lease_seconds,
+            record=record,
+            jobs=[(holder.job_id, holder.token)],
+        )[0]
+        if word == "cancel":
+            stop.request("cancelled")
+        if word == "lost" and not self.writes.still_mine(holder):
+            stop.fence()
+        return word != "lost"

@@ -19,9 +19,10 @@ from errors import DatabaseUnavailable, Fenced, HostTrouble, Interrupted, Invali
 from pipeline.catalog.base import Step, find_pipeline, validate_payload
 from pipeline.checkpoints import Known, load_known
 from pipeline.faults import failed, failure_of, judge, plain
-from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, gravest
+from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, gravest
 from pipeline.progress import ProgressMeter, Publish
 from pipeline.providers import registry
+from pipeline.retry import delay_seconds
 from pipeline.run import Run
 from pipeline.stage import Stage, find_stage, plan_steps, queue_of
 from pipeline.stop import StopSignal
@@ -52,6 +53,8 @@ class Runner:
             return Lost()
         except HostTrouble as error:
             return HandBack(plain(str(error)), error.retry_after, host_trouble=True)
+        except Exception as error:  # noqa: BLE001 - a job that cannot even be prepared must not end its worker
+            return _unprepared(job, error)
         if run is None:
             reason = f"no worker of this version knows the pipeline {job.pipeline!r}"
             return HandBack(reason, NO_SUCH_VERSION_SECONDS)
@@ -103,6 +106,13 @@ class Runner:
         return chosen
 
 
+def _unprepared(job: JobRecord, error: Exception) -> Outcome:
+    failure, settings = failure_of("", "", job.attempt + 1, error), get_settings()
+    if job.attempt >= settings.max_retries:
+        return Dead(failure)
+    return RetryIn(delay_seconds(job.attempt + 1, settings.retry_base_seconds, error), failure)
+
+
 class _Steps:
     """Drives the steps of one run: what may start, side by side; and what it came to."""
 
@@ -138,7 +148,7 @@ class _Steps:
         for step in self.run.steps:
             if step.name in done or step.name not in known.results or not done.issuperset(step.needs):
                 continue
-            with suppress(Permanent):
+            with suppress(Exception):  # a step whose items cannot be listed fails when it is run
                 if all(known.has(step.name, item) for item, _ in self._items(step, find_stage(step.stage))):
                     known.finish(step)
                     done.add(step.name)
@@ -215,7 +225,8 @@ class _Steps:
                         return outcome
                 self.run.meter.finish(step.name, tell=self.last is None)
             except Exception as error:  # noqa: BLE001 - a fault between two items is the stage's too
-                return failed(self.run, step.name, "", 0, error)
+                attempt = self.run.known.attempts(step.name, "")
+                return judge(self.run, step.name, "", attempt, limits_of(self.run, stage)[0], error)
             return None
 
     def _items(self, step: Step, stage: Stage) -> list[tuple[str, Any]]:

@@ -61,7 +61,7 @@ def work(
     )
     arguments = (context,) if item == "" else (context, value)
     limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
-    with limits, tidy(context), children_of(run.job.id):
+    with limits, tidy(context), children_of(f"{run.job.id}/{step.name}"):
         run.stop.check()
         result = stage.result.validate_python(stage.function(*arguments))
         if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
@@ -116,9 +116,9 @@ def _checkpoint(
 
 
 @contextmanager
-def children_of(job_id: str) -> Iterator[None]:
+def children_of(tag: str) -> Iterator[None]:
     """Mark the child processes started here as this job's, so that its hard limit kills them and no others."""
-    token = process.current_tag.set(job_id)
+    token = process.current_tag.set(tag)
     try:
         yield
     finally:

@@ -15,10 +15,18 @@ from settings import ROOT
 
 RECORD = ROOT / "pipeline" / "versions.json"
 SOURCES = {
-    "voice_gen": ("pipeline/stages/voice_gen.py", "pipeline/providers/s*.py", "pipeline/providers/*piper*.py"),
+    "voice_gen": (
+        "pipeline/stages/voice_gen.py",
+        "pipeline/providers/s*.py",
+        "pipeline/providers/*piper*.py",
+        "pipeline/providers/espeak*.py",
+    ),
     "video_gen": (
         "pipeline/stages/video_gen.py",
-        *(f"pipeline/film/{name}.py" for name in ("plates", "art", "images", "themes")),
+        *(
+            f"pipeline/film/{name}.py"
+            for name in ("plates", "art", "images", "themes", "layout", "scenes", "fonts", "render_job")
+        ),
     ),
     "compositing": ("pipeline/stages/compositing.py", "pipeline/film/*.py"),
 }

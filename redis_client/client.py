@@ -13,10 +13,12 @@ import orjson
 import redis
 import structlog
 
+from artifacts import open_store
 from database.engine import Database, get_database
 from database.jobs import (
     NewJob,
     OpenJob,
+    bind_store,
     count_jobs,
     find_events,
     find_job,
@@ -36,7 +38,7 @@ from pipeline.catalog.files import take_files
 from redis_client.connection import Connections, queue_errors
 from redis_client.queue import Queue, priority_name
 from settings import ID_PATTERN
-from states import ENDED, JobStatus
+from states import ENDED, OPEN, JobStatus
 
 log = structlog.get_logger()
 _ID = re.compile(ID_PATTERN)
@@ -134,6 +136,8 @@ class RedisClient:
             raise InvalidInput(f"queue={queue!r} is unknown{nearest(str(queue), declared_queues())}")
         data = {name: value for name, value in job_data.items() if name not in RESERVED}
         data, artifacts = take_files(chosen, data, roots=roots)
+        if artifacts:
+            bind_store(self.database, open_store().identity())
         payload = validate_payload(chosen, data)
         plain = payload.model_dump(mode="json")
         stage, home = plan_first(chosen, payload, queue)
@@ -248,7 +252,7 @@ class RedisClient:
     def cancel(self, job_id: str) -> str:
         """Cancel a job: at once when it does not run, else its worker stops it at its next safe point."""
         status = request_cancel(self.database, job_id)
-        self._attempt("cancel_deferred", lambda: self.queue.cancel(job_id), job_id)
+        self._attempt("cancel_deferred", lambda: self.queue.cancel(job_id, in_flight=status in OPEN), job_id)
         return status
 
     def retry(self, job_id: str) -> None:

@@ -107,7 +107,7 @@ class Connections:
         url = self._url or (secret.get_secret_value() if secret else None)
         if url is None:
             # Asked again for every client: it starts the server anew when it died.
-            path = embedded.ensure().socket_path
+            path = _embedded_socket()
             return redis.Redis(unix_socket_path=path, single_connection_client=single, **options)
         try:
             return redis.Redis.from_url(url, single_connection_client=single, **options)
@@ -117,7 +117,7 @@ class Connections:
     def revive(self) -> None:
         """Start the embedded server again if it died; nothing to do for a Redis by URL."""
         if self._url is None and get_settings().redis_url is None:
-            embedded.ensure()
+            _embedded_socket()
 
     def close(self) -> None:
         """Close the calling thread's client; those of other threads go with them."""
@@ -130,6 +130,14 @@ class Connections:
 def raw(value: str) -> bytes:
     """What Redis answered, byte for byte as it stands there."""
     return value.encode(errors=ODD_BYTES)
+
+
+def _embedded_socket() -> str:
+    """Where the embedded Redis listens, started if need be; what keeps it from starting is trouble of Redis."""
+    try:
+        return embedded.ensure().socket_path
+    except HostTrouble as error:
+        raise QueueUnavailable(str(error), retry_after=error.retry_after) from error
 
 
 def _refuse_unfit(client: redis.Redis) -> None:

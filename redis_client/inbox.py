@@ -63,5 +63,5 @@ def _adopt(client: RedisClient, value: str, lease_seconds: float) -> None:
     job_id = data.get("id") or data.get("job_id") or f"inbox-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
     options = {name: data[name] for name in OPTIONS & data.keys() if data[name] is not None}
     payload = {name: part for name, part in data.items() if name not in OPTIONS | {"id", "job_id"}}
-    client.enqueue_job(str(job_id), payload, **options)
-    log.info("inbox_adopted", job_id=job_id)
+    is_new = client.enqueue_job(str(job_id), payload, **options)
+    log.info("inbox_adopted" if is_new else "inbox_repeated", job_id=job_id)

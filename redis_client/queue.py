@@ -214,9 +214,9 @@ class Queue:
         )
         return {"expired": expired, "promoted": promoted, "bad": bad, "fresh": fresh}
 
-    def cancel(self, job_id: str) -> str:
-        """Take a job out of every index, or flag it when it runs; what it was."""
-        return str(self._run("cancel", id=job_id, stamp=now_iso()))
+    def cancel(self, job_id: str, *, in_flight: bool = False) -> str:
+        """Take a job out of every index, or flag it when it runs or SQL has it in flight; what it was."""
+        return str(self._run("cancel", id=job_id, stamp=now_iso(), in_flight=int(in_flight)))
 
     def progress(
         self,

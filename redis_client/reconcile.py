@@ -43,7 +43,8 @@ def reconcile(
     try:
         copy_pauses(queue, database)
         for job_id in cancels_in_flight(database):
-            queue.cancel(job_id)  # Redis may have been away when somebody asked; asking twice changes nothing
+            # Redis may have been away when somebody asked; asking twice changes nothing.
+            queue.cancel(job_id, in_flight=True)
         after = ""
         while not stopping():
             page = known_open_jobs(database, untouched_seconds=untouched_seconds, after=after)

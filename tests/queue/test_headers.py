@@ -52,9 +52,9 @@ def test_every_script_has_a_caller_in_redis_client(name: str) -> None:
 
 def test_a_missing_and_an_unknown_argument_are_named() -> None:
     script = load_script("cancel")
-    with pytest.raises(TypeError, match=r"lua/cancel\.lua takes id, stamp; check colour, stamp"):
+    with pytest.raises(TypeError, match=r"lua/cancel\.lua takes id, stamp, in_flight; check colour, in_flight, stamp"):
         script.arrange({"id": "a", "colour": "red"})
-    assert script.arrange({"stamp": "now", "id": "a"}) == ["a", "now"]
+    assert script.arrange({"stamp": "now", "in_flight": 0, "id": "a"}) == ["a", "now", 0]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
