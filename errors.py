@@ -59,6 +59,10 @@ class BudgetSpent(Permanent):
     """The most this call could cost does not fit the budget."""
 
 
+class ChildFailed(Permanent):
+    """A job that this one has started failed, and it was said that this one then fails too."""
+
+
 class JobFailed(StagecrewError):
     """Raised to a caller who waits for a result that will never come; carries the job's status."""
 
@@ -98,6 +102,10 @@ class Interrupted(BaseException):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class AwaitChildren(BaseException):
+    """The stage has started other jobs and goes on when they have ended."""
 
 
 class Fenced(BaseException):

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import MutableMapping
 from contextlib import suppress
 from functools import cache
@@ -70,6 +71,38 @@ def _clean(value: Any) -> Any:
     return redact(repr(value))
 
 
+TAIL_LINES = 200
+_tails: dict[str, deque[tuple[str, dict[str, Any]]]] = {}
+
+
+def keep_tail(job_id: str) -> None:
+    """From now on keep the last log lines of a job, for the record of its failure."""
+    _tails[job_id] = deque(maxlen=TAIL_LINES)
+
+
+def tail_of(job_id: str) -> str:
+    """The last log lines of a job that is kept."""
+    return "\n".join(_as_line(level, event) for level, event in list(_tails.get(job_id, ())))
+
+
+def drop_tail(job_id: str) -> None:
+    """The job has left this process."""
+    _tails.pop(job_id, None)
+
+
+def _note_tail(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    tail = _tails.get(event.get("job_id", ""))
+    if tail is not None:
+        tail.append((method, dict(event)))
+    return event
+
+
+def _as_line(level: str, event: dict[str, Any]) -> str:
+    plain = {"timestamp", "level", "event", "job_id"}
+    facts = " ".join(f"{name}={value!r}" for name, value in event.items() if name not in plain)
+    return f"{event.get('timestamp', '')} {level:<8} {event.get('event', '')} {facts}".rstrip()
+
+
 class _Out:
     """Writes lines to a stream that may be closed under us at exit."""
 
@@ -122,6 +155,7 @@ def configure_logging(*, stream: TextIO | None = None) -> None:
             # Locals are never shown: they hold keys and prompts.
             structlog.processors.ExceptionRenderer(),
             _redact_event,
+            _note_tail,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),

@@ -31,14 +31,15 @@ from daemon.notify import notify
 from daemon.settle import Desk
 from daemon.signals import Signals
 from database.engine import get_database
-from database.jobs import bind_store, open_elsewhere, open_in_queues
+from database.meta import bind_store
+from database.open_jobs import open_elsewhere, open_in_queues
 from errors import HostTrouble, Permanent
 from log import configure_logging
 from pipeline.names import check_names
 from pipeline.providers import registry
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
-from redis_client.queue import Slot
+from redis_client.answers import Slot
 from settings import get_settings, near_misses
 
 EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78  # 2 is argparse's
@@ -104,7 +105,9 @@ class Worker:
             record=self.record,
             lost=self.house.take_lost,
         )
-        self.fetcher = Fetcher(self.client.queue, self.crew, self.health, self, self.house.hurry)
+        self.fetcher = Fetcher(
+            self.client.queue, self.crew, self.health, self, self.house.hurry, self.house.doubt_redis
+        )
 
     # --- the life of the process
 

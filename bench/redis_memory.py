@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.place import Place, new_id, place
 from bench.rows import Row, say
-from database.jobs import OpenJob
+from database.open_jobs import OpenJob
 from states import JobStatus
 
 PART = "redis"

@@ -15,7 +15,7 @@ import structlog
 from errors import InvalidInput
 from pipeline.catalog.base import declared_queues, nearest
 from pipeline.stop import StopSignal
-from redis_client.queue import Grant, Slot
+from redis_client.answers import Grant, Slot
 
 log = structlog.get_logger()
 

@@ -14,8 +14,9 @@ from daemon.crew import Crew, Lane, SlotState
 from daemon.housekeeping import Health
 from errors import QueueUnavailable
 from pipeline.stop import clock
+from redis_client.answers import Busy, Claim, Grant, Nothing, Rewound
 from redis_client.connection import queue_errors
-from redis_client.queue import Busy, Claim, Grant, Nothing, Queue
+from redis_client.queue import Queue
 
 BLOCK_SECONDS = 2.0
 # Redis 6.2 takes a block of 0.001 s as for ever.
@@ -45,6 +46,7 @@ class Fetcher:
     health: Health
     rights: Rights
     foreign: Callable[[], None]
+    doubt: Callable[[], None]
     ticked: float = 0.0
     paused: frozenset[str] = frozenset()
     listening: frozenset[str] = frozenset()
@@ -135,6 +137,10 @@ class Fetcher:
                 if mine[1].startswith(("{", "[")):
                     self.foreign()  # the claim has moved it to the inbox
             again = self._take(state, claim)
+            if isinstance(claim, Rewound):
+                self.doubt()
+                self.paused = frozenset(self.crew.queues)  # the bells say nothing until Redis is whole again
+                return REST_SECONDS
             if isinstance(claim, Nothing):
                 empty.add(state.lane)
                 paused.update(claim.paused)
@@ -157,6 +163,8 @@ class Fetcher:
                 return False
             case Nothing(_, again, _):
                 return again
+            case Rewound():
+                return False
 
     def _doorbell(self, wait: float) -> tuple[str, str]:
         """Block on the lists of the queues with a free slot here; a paused queue is not listened to."""

@@ -13,15 +13,17 @@ import structlog
 from artifacts import LocalStore
 from daemon.crew import Running
 from database.fenced import FencedWrites
-from database.jobs import open_job
+from database.meta import canary, raise_canary
+from database.open_jobs import open_job
 from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
 from log import redact
 from pipeline.stop import clock
+from redis_client.answers import Slot
 from redis_client.client import RedisClient
 from redis_client.connection import queue_errors
 from redis_client.inbox import adopt_inbox
-from redis_client.queue import Slot
+from redis_client.outbox import deliver_letters
 from redis_client.reconcile import reconcile
 from settings import Settings
 
@@ -62,7 +64,9 @@ class Housekeeping:
     ticked: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
-    _must_rebuild: bool = False
+    _is_whole: bool = True  # whether Redis holds all that SQL says, as far as we know
+    _run_id: str = ""
+    _healed: str = ""  # who had healed Redis last when we began to doubt
     _reconciled_at: float = float("-inf")
     _health_at: float = float("-inf")
 
@@ -87,6 +91,11 @@ class Housekeeping:
         """Do the next round now."""
         self._wake.set()
 
+    def doubt_redis(self) -> None:
+        """Something does not fit: look at once whether Redis was rewound."""
+        self._is_whole = False
+        self.hurry()
+
     def take_lost(self, running: Running) -> None:
         """A beat found a job's lease gone: SQL must say whose it is."""
         self.lost.put(running)
@@ -95,7 +104,14 @@ class Housekeeping:
     def round(self) -> None:
         """One round; trouble of Redis or SQL ends it early and is reported."""
         self._probe()
-        for step in (self._ask_for_lost, self._sweep, self._adopt, self._reconcile):
+        for step in (
+            self._ask_for_lost,
+            self._look_at_canary,
+            self._sweep,
+            self._adopt,
+            self._deliver,
+            self._reconcile,
+        ):
             if self._stop.is_set():
                 return
             try:
@@ -192,21 +208,40 @@ class Housekeeping:
         )
         if counts["expired"] or counts["bad"]:
             log.warning("swept", **counts)
-        # Redis remembers nothing: it is new, or was flushed. Everything open goes back at once, and if that is cut
-        # short, at the next round.
-        self._must_rebuild |= bool(counts["fresh"])
-        if self._must_rebuild:
-            self._reconcile(untouched_seconds=0.0)
-            self._must_rebuild = False
+
+    def _look_at_canary(self) -> None:
+        """Has Redis forgotten something? Then everything open is compared with SQL, at once, until that is done."""
+        queue, number = self.client.queue, canary(self.client.database)
+        run_id = queue.run_id()
+        is_whole, healed = queue.look_at_canary(number)
+        # Started anew, or another one took over: its last second may be missing.
+        if not is_whole or (self._run_id and run_id != self._run_id):
+            self._is_whole, self._run_id = False, run_id
+        if is_whole and not self._is_whole and self._healed not in {"", healed}:
+            self._is_whole = True  # somebody else has compared everything since we began to doubt
+        elif not self._is_whole:
+            self._healed = healed
+            self._is_whole = self._compare(untouched_seconds=0.0)
+        if self._is_whole:
+            self._run_id, self._healed = run_id, ""
+            if is_whole:
+                raise_canary(self.client.database, number)
 
     def _adopt(self) -> None:
         adopt_inbox(self.client, lease_seconds=self.settings.lease_seconds)
 
-    def _reconcile(self, untouched_seconds: float = 60.0) -> None:
-        if untouched_seconds and clock() - self._reconciled_at < RECONCILE_SECONDS:
-            return
-        self._reconciled_at = clock()
-        reconcile(
+    def _deliver(self) -> None:
+        while deliver_letters(self.client) and not self._stop.is_set():
+            pass
+
+    def _reconcile(self) -> None:
+        if clock() - self._reconciled_at >= RECONCILE_SECONDS:
+            self._reconciled_at = clock()
+            self._compare(untouched_seconds=60.0)
+
+    def _compare(self, untouched_seconds: float) -> bool:
+        """Whether every row was compared; somebody else may be at it."""
+        done = reconcile(
             self.client.queue,
             self.client.database,
             lease_seconds=self.settings.lease_seconds,
@@ -214,3 +249,4 @@ class Housekeeping:
             owner=self.label,
             stopping=self._stop.is_set,
         )
+        return done is not None

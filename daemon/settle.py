@@ -11,15 +11,17 @@ from daemon.beat import lease_margin
 from daemon.crew import Running, SlotState
 from database.engine import get_database
 from database.fenced import FencedWrites
+from database.open_jobs import open_job
 from database.records import Failure, Holder, JobRecord, NotBegun
 from errors import DatabaseUnavailable, QueueUnavailable
+from log import drop_tail, keep_tail
 from pipeline.catalog.base import find_pipeline
+from pipeline.faults import again_or_dead
 from pipeline.orchestrator import PipelineOrchestrator
-from pipeline.outcome import Dead, HandBack, Outcome, RetryIn
-from pipeline.retry import delay_seconds
+from pipeline.outcome import HandBack, Outcome
 from pipeline.settle import FORGOTTEN, Ended, tell_redis, write_outcome
 from pipeline.stop import Limit, StopSignal, clock
-from redis_client.queue import Busy, Claim, Grant, Nothing
+from redis_client.answers import Busy, Claim, Grant, Nothing, Rewound
 
 if TYPE_CHECKING:
     from worker import Worker
@@ -33,7 +35,12 @@ class Desk:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.writes = FencedWrites(get_database(), quarantine_crashes=worker.settings.quarantine_crashes)
+        self.writes = FencedWrites(
+            get_database(), quarantine_crashes=worker.settings.quarantine_crashes, posted=self._posted
+        )
+
+    def _posted(self) -> None:
+        self._worker.house.hurry()  # it delivers what stands in the outbox
 
     def run_job(self, state: SlotState, grant: Grant) -> Grant | None:
         """Run one granted job to its end here; the grant of the slot's next job, if any."""
@@ -43,6 +50,7 @@ class Desk:
         running = Running(grant, stop, since=clock())
         state.running = running
         structlog.contextvars.bind_contextvars(job_id=grant.job_id)
+        keep_tail(grant.job_id)
         try:
             ended = self._work(running)
             if running.given_up:
@@ -50,6 +58,7 @@ class Desk:
             return self._next(state, running, ended)
         finally:
             structlog.contextvars.unbind_contextvars("job_id", "pipeline", "attempt")
+            drop_tail(grant.job_id)
 
     def hand_back(self, reason: str) -> None:
         """Give all jobs back from outside their threads, which did not stop in time; SQL hears of all of them first."""
@@ -78,18 +87,14 @@ class Desk:
         running.stop.request("shutdown")  # nothing may wait here for a database that is away
         attempt = job.attempt + 1
         stage = limit.stage or next((one.stage for one in running.stop.limits() if one.stage), "")
-        failure = Failure(
-            stage, "", attempt, "TimedOut", f"stage {stage} ignored its limit of {limit.hard_seconds:g} s"
-        )
-        allowed = find_pipeline(job.pipeline).max_retries
-        outcome: Outcome = RetryIn(delay_seconds(attempt, self._worker.settings.retry_base_seconds), failure)
-        if attempt > (self._worker.settings.max_retries if allowed is None else allowed):
-            outcome = Dead(failure)
+        message = f"stage {stage} ignored its limit of {limit.hard_seconds:g} s"
+        failure = Failure(stage, "", attempt, "TimedOut", message)
+        outcome = again_or_dead(find_pipeline(job.pipeline).policy, failure)
         self._tell(state, running, write_outcome(self.writes, self._holder(running.grant), job, outcome, running.stop))
 
     def _tell(self, state: SlotState, running: Running, ended: Ended) -> None:
         try:
-            tell_redis(self._worker.client.queue, state.slot, running.grant, ended)
+            self._move(state, running, ended, "")
         except QueueUnavailable as error:
             log.warning("settle_deferred", job_id=running.grant.job_id, error=str(error))
 
@@ -99,12 +104,12 @@ class Desk:
         if self._worker.hands_back:
             return Ended("requeue", message="shutdown")
         try:
-            begun = self.writes.begin(holder, expired=running.grant.expired)
+            begun = self.writes.begin(holder, expired=running.grant.expired, known=running.grant.known)
         except DatabaseUnavailable as error:
             self._rest(str(error), error.retry_after)
             return Ended("requeue", delay_seconds=error.retry_after, message="the database was away")
         if isinstance(begun, NotBegun):
-            return self._not_begun(begun)
+            return self._not_begun(holder.job_id, begun)
         running.record = job = begun.job
         structlog.contextvars.bind_contextvars(pipeline=job.pipeline, attempt=job.attempt)
         log.info("job_processing_started", queue=running.grant.queue, run=job.run, crashes=job.crashes)
@@ -125,8 +130,14 @@ class Desk:
         orchestrator = PipelineOrchestrator(job.id, worker.client, worker.client.database, store=worker.store)
         return orchestrator.run(job, holder, stop=running.stop, label=worker.worker_id, queue=running.grant.queue)
 
-    def _not_begun(self, answer: NotBegun) -> Ended:
+    def _not_begun(self, job_id: str, answer: NotBegun) -> Ended:
         match answer.verdict:
+            case "waits":
+                return Ended("requeue", waits=True, message="waits for its children or a person")
+            case "rewound":
+                log.warning("redis_rewound", job_id=job_id, fence=answer.floor)
+                self._worker.house.doubt_redis()
+                return Ended("owner", floor=answer.floor)
             case "stale":
                 return Ended("requeue", floor=answer.floor, message="a newer token was seen")
             case "not_due":
@@ -155,7 +166,7 @@ class Desk:
         worker = self._worker
         while True:
             try:
-                return tell_redis(worker.client.queue, state.slot, running.grant, ended, nonce=nonce)
+                return self._move(state, running, ended, nonce)
             except QueueUnavailable as error:
                 worker.health.report(str(error), TELL_AGAIN_SECONDS)
                 log.warning("settle_deferred", error=str(error))
@@ -164,12 +175,24 @@ class Desk:
                 return None
             time.sleep(TELL_AGAIN_SECONDS)
 
+    def _move(self, state: SlotState, running: Running, ended: Ended, nonce: str) -> Claim | None:
+        client = self._worker.client
+        if ended.move == "owner":
+            # Who runs it in truth may be alive: it gets one whole lease to say so.
+            job = open_job(client.database, running.grant.job_id)
+            if job is not None:
+                held = running.grant.token
+                client.queue.adopt(job, token=ended.floor, lease_seconds=state.slot.lease_seconds, held=held)
+        return tell_redis(client.queue, state.slot, running.grant, ended, nonce=nonce)
+
     def _granted(self, claim: Claim | None) -> Grant | None:
         match claim:
             case Grant():
                 return claim
             case Busy(job_id):
                 log.warning("slot_busy", busy_with=job_id)
+            case Rewound():
+                self._worker.house.doubt_redis()
             case Nothing() | None:
                 pass
         return None

@@ -1,25 +1,23 @@
-"""Jobs as everyone but their worker sees them: stored, looked up, cancelled, asked for again, reconciled."""
+"""Jobs as everyone but their worker sees them: stored and looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from artifacts import Artifact
 from database.engine import Database, now_ms
-from database.fenced import keep_artifact, write_event
+from database.events import write_event
 from database.prepared import Prepared
-from database.statements import dialect_insert
-from database.tables import ArtifactUse, Control, Event, Job, Meta, Stage
-from errors import InvalidInput, Permanent, UnknownJob
-from states import DEAD, ENDED, JobStatus
-
-PAGE = 500
+from database.tables import Event, Job, Stage
+from database.uses import keep_artifact
+from errors import UnknownJob
+from states import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +35,12 @@ class NewJob:
     stage: str | None = None  # the first one; where the job stands until a stage is done
     options: dict[str, Any] | None = None
     artifacts: Sequence[Artifact] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenJob:
-    """What Redis must know of an open job; `wait_ms` is what is left of its delay by the database's clock."""
-
-    id: str
-    pipeline: str
-    queue: str
-    tenant: str
-    priority: str
-    status: str
-    fence: int
-    in_flight: bool
-    progress: float
-    stage: str | None
-    wait_ms: int
-    created_ms: int
+    groups: tuple[str, ...] = ()  # whose limits it heeds, beside those of its queue, pipeline and tenant
+    then: dict[str, Any] | None = None  # the job that follows when this one is completed
+    parent_id: str | None = None
+    on_child_failure: str | None = None
+    replay_of: str | None = None
+    replay_from: str | None = None
 
 
 _INSERT = {
@@ -70,23 +56,15 @@ _INSERT = {
     "options": bindparam("b_options", type_=Job.options.type),
     "not_before_ms": case((bindparam("b_delay_ms") > 0, now_ms() + bindparam("b_delay_ms")), else_=None),
     "waiting_for": bindparam("b_waiting_for"),
+    "groups": bindparam("b_groups", type_=Job.groups.type),
+    "then": bindparam("b_then", type_=Job.then.type),
+    "parent_id": bindparam("b_parent"),
+    "on_child_failure": bindparam("b_edge"),
+    "replay_of": bindparam("b_replay_of"),
+    "replay_from": bindparam("b_replay_from"),
     "created_ms": now_ms(),
     "updated_ms": now_ms(),
 }
-_OPEN_COLUMNS = (
-    Job.id,
-    Job.pipeline,
-    Job.queue,
-    Job.tenant,
-    Job.priority,
-    Job.status,
-    Job.fence,
-    Job.in_flight,
-    Job.progress,
-    Job.stage,
-    (func.coalesce(Job.not_before_ms, 0) - now_ms()).label("wait_ms"),
-    Job.created_ms,
-)
 
 
 @cache
@@ -113,37 +91,54 @@ def _insert(*, is_sqlite: bool) -> Prepared:
     return Prepared(statement.on_conflict_do_nothing(index_elements=["id"]).returning(Job.id))
 
 
-def _open_job(row: Any) -> OpenJob:
-    return OpenJob(*row)
-
-
 def insert_jobs(database: Database, jobs: Sequence[NewJob]) -> set[str]:
     """Store new jobs in one commit; the ids that were stored now (the others were there already)."""
-    stored = set()
-    statement = _insert(is_sqlite=database.is_sqlite)
     with database.write() as connection:
-        for job in jobs:
-            status = JobStatus.WAITING if job.delay_seconds > 0 else JobStatus.PENDING
-            parameters = {
-                "b_id": job.id,
-                "b_status": status,
-                "b_pipeline": job.pipeline,
-                "b_queue": job.queue,
-                "b_tenant": job.tenant,
-                "b_priority": job.priority,
-                "b_stage": job.stage,
-                "b_payload": job.payload,
-                "b_digest": job.payload_digest,
-                "b_options": job.options or {},
-                "b_delay_ms": int(job.delay_seconds * 1000),
-                "b_waiting_for": "delay" if job.delay_seconds > 0 else None,
-            }
-            if statement.run(connection, parameters).fetchone() is not None:
-                stored.add(job.id)
-                write_event(connection, job.id, "enqueued", status=status)
-                for artifact in job.artifacts:
-                    keep_artifact(database, connection, artifact, tenant=job.tenant, job_id=job.id)
-    return stored
+        return {job.id for job in jobs if insert_job(database, connection, job)}
+
+
+def insert_job(database: Database, connection: Connection, job: NewJob) -> bool:
+    """Store one new job in a commit of the caller's; False when its id was there already."""
+    delay_ms = int(job.delay_seconds * 1000)
+    status = JobStatus.WAITING if delay_ms > 0 else JobStatus.PENDING
+    parameters = {
+        "b_id": job.id,
+        "b_status": status,
+        "b_pipeline": job.pipeline,
+        "b_queue": job.queue,
+        "b_tenant": job.tenant,
+        "b_priority": job.priority,
+        "b_stage": job.stage,
+        "b_payload": job.payload,
+        "b_digest": job.payload_digest,
+        "b_options": job.options or {},
+        "b_delay_ms": delay_ms,
+        "b_waiting_for": "delay" if delay_ms > 0 else None,
+        "b_groups": list(job.groups) or None,
+        "b_then": job.then,
+        "b_parent": job.parent_id,
+        "b_edge": job.on_child_failure,
+        "b_replay_of": job.replay_of,
+        "b_replay_from": job.replay_from,
+    }
+    if _insert(is_sqlite=database.is_sqlite).run(connection, parameters).fetchone() is None:
+        return False
+    write_event(connection, job.id, "enqueued", status=status)
+    for artifact in job.artifacts:
+        keep_artifact(database, connection, artifact, tenant=job.tenant, job_id=job.id)
+    return True
+
+
+def refuse_job(database: Database, job: NewJob, error: Exception) -> None:
+    """Store a job that its own door refuses, though somebody counts on it, as failed: people see it, and why."""
+    with database.write() as connection:
+        if not insert_job(database, connection, job):
+            return
+        facts = {"error_class": type(error).__name__, "error": str(error)}
+        connection.execute(
+            update(Job).where(Job.id == job.id).values(status=JobStatus.FAILED, finished_ms=now_ms(), **facts)
+        )
+        write_event(connection, job.id, "failed", status=JobStatus.FAILED, data=facts)
 
 
 def same_job(database: Database, job: NewJob) -> bool:
@@ -219,147 +214,3 @@ def count_jobs(database: Database) -> list[dict[str, Any]]:
     )
     with database.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def request_cancel(database: Database, job_id: str) -> str:
-    """Cancel a job that does not run, or ask its worker to; the status afterwards."""
-    with database.write() as connection:
-        row = connection.execute(
-            select(Job.status, Job.in_flight).where(Job.id == job_id).with_for_update()
-        ).one_or_none()
-        if row is None:
-            raise UnknownJob(f"no job has the id {job_id!r}")
-        if row.status in ENDED:
-            return str(row.status)
-        connection.execute(update(Job).where(Job.id == job_id).values(cancel_requested=True, updated_ms=now_ms()))
-        done = connection.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.finished_ms.is_(None), Job.in_flight.is_(False))
-            .values(status=JobStatus.CANCELLED, finished_ms=now_ms(), updated_ms=now_ms())
-        ).rowcount
-        status = JobStatus.CANCELLED if done else JobStatus.PROCESSING
-        write_event(connection, job_id, "cancelled" if done else "cancel_requested", status=status)
-        return str(status)
-
-
-def reopen(database: Database, job_id: str) -> OpenJob:
-    """A person asks for an ended job again: a new run from its unfinished stages; finished ones are kept."""
-    with database.write() as connection:
-        row = connection.execute(select(Job.status).where(Job.id == job_id).with_for_update()).one_or_none()
-        if row is None:
-            raise UnknownJob(f"no job has the id {job_id!r}")
-        if row.status not in DEAD | {JobStatus.CANCELLED}:
-            raise InvalidInput(f"job {job_id} is {row.status}; only failed, cancelled or quarantined jobs are retried")
-        connection.execute(
-            update(Job)
-            .where(Job.id == job_id)
-            .values(
-                status=JobStatus.PENDING,
-                run=Job.run + 1,
-                attempt=0,
-                crashes=0,
-                cancel_requested=False,
-                in_flight=False,
-                not_before_ms=None,
-                waiting_for=None,
-                error=None,
-                error_class=None,
-                error_stage=None,
-                error_detail=None,
-                finished_ms=None,
-                updated_ms=now_ms(),
-            )
-        )
-        connection.execute(update(Stage).where(Stage.job_id == job_id, Stage.status == "failed").values(attempt=0))
-        write_event(connection, job_id, "retried", status=JobStatus.PENDING)
-        return _open_job(connection.execute(select(*_OPEN_COLUMNS).where(Job.id == job_id)).one())
-
-
-def open_job(database: Database, job_id: str) -> OpenJob | None:
-    """What Redis must know of this job now; None when it is not open."""
-    with database.read() as connection:
-        row = connection.execute(
-            select(*_OPEN_COLUMNS).where(Job.id == job_id, Job.finished_ms.is_(None))
-        ).one_or_none()
-    return _open_job(row) if row else None
-
-
-def known_open_jobs(database: Database, *, untouched_seconds: float, after: str = "") -> list[OpenJob]:
-    """A page of open rows that nobody wrote to, nor reconciled, for a while; ordered by id, from `after` on."""
-    horizon = now_ms() - int(untouched_seconds * 1000)
-    again = now_ms() - 600_000  # a row that was looked at and is fine is left alone for ten minutes
-    query = select(*_OPEN_COLUMNS).where(Job.finished_ms.is_(None), Job.id > after).order_by(Job.id).limit(PAGE)
-    if untouched_seconds > 0:
-        query = query.where(Job.updated_ms < horizon, or_(Job.reconciled_ms.is_(None), Job.reconciled_ms < again))
-    with database.read() as connection:
-        return [_open_job(row) for row in connection.execute(query)]
-
-
-def cancels_in_flight(database: Database) -> list[str]:
-    """Running jobs that somebody wants cancelled."""
-    query = select(Job.id).where(Job.finished_ms.is_(None), Job.cancel_requested, Job.in_flight).limit(PAGE)
-    with database.read() as connection:
-        return list(connection.execute(query).scalars())
-
-
-def mark_reconciled(database: Database, job_ids: Iterable[str]) -> None:
-    """Note that these rows were compared with Redis now."""
-    ids = list(job_ids)
-    if ids:
-        with database.write() as connection:
-            connection.execute(update(Job).where(Job.id.in_(ids)).values(reconciled_ms=now_ms()))
-
-
-def open_in_queues(database: Database, queues: Sequence[str], *, within_seconds: float) -> int:
-    """How many jobs of these queues stand open: not begun, not waiting longer than `within_seconds`, not paused."""
-    paused = select(Control.name).where(Control.kind == "pause")
-    query = select(func.count()).where(
-        Job.queue.in_(list(queues)),
-        Job.finished_ms.is_(None),
-        Job.queue.not_in(paused),
-        Job.in_flight.is_(False),
-        or_(Job.not_before_ms.is_(None), Job.not_before_ms <= now_ms() + int(within_seconds * 1000)),
-    )
-    with database.read() as connection:
-        return int(connection.execute(query).scalar_one())
-
-
-def open_elsewhere(database: Database, queues: Sequence[str]) -> list[str]:
-    """Jobs of these queues that some worker has begun and not settled."""
-    query = select(Job.id).where(Job.queue.in_(list(queues)), Job.finished_ms.is_(None), Job.in_flight).limit(PAGE)
-    with database.read() as connection:
-        return list(connection.execute(query).scalars())
-
-
-def set_pause(database: Database, name: str, *, paused: bool, reason: str = "", by: str = "") -> None:
-    """Pause or resume a queue; SQL's `controls` is the truth and Redis holds a copy."""
-    with database.write() as connection:
-        connection.execute(delete(Control).where(and_(Control.kind == "pause", Control.name == name)))
-        if paused:
-            connection.execute(
-                insert(Control).values(kind="pause", name=name, value="1", reason=reason, by=by, at_ms=now_ms())
-            )
-
-
-def pauses(database: Database) -> dict[str, str]:
-    """Paused queue -> reason."""
-    with database.read() as connection:
-        rows = connection.execute(select(Control.name, Control.reason).where(Control.kind == "pause"))
-        return {row.name: row.reason for row in rows}
-
-
-def bind_store(database: Database, identity: str) -> None:
-    """Tie the database to its artifact store; Permanent when it belongs to another one."""
-    with database.write() as connection:
-        first = dialect_insert(database)(Meta).values(name="store_id", value=identity)
-        connection.execute(first.on_conflict_do_nothing(index_elements=["name"]))
-        known = connection.execute(select(Meta.value).where(Meta.name == "store_id")).scalar_one()
-    if known != identity:
-        raise Permanent("ARTIFACT_STORE is not the store that this database knows: its files would all be missing")
-
-
-def artifact_known(database: Database, tenant: str, sha256: str) -> bool:
-    """Whether this tenant has used this artifact."""
-    query = select(ArtifactUse.job_id).where(ArtifactUse.tenant == tenant, ArtifactUse.sha256 == sha256).limit(1)
-    with database.read() as connection:
-        return connection.execute(query).first() is not None

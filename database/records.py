@@ -36,6 +36,7 @@ class JobRecord:
     crashes: int
     begins: int
     progress: float
+    priority: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,22 @@ class Failure:
     log_tail: str = ""
 
 
+def failure_parameters(failure: Failure, status: str) -> dict[str, Any]:
+    """The parameters of FAIL and RETRY; each takes those it names."""
+    return {
+        "b_status": status,
+        "b_stage": failure.stage or None,
+        "b_attempt": failure.attempt,
+        "b_error_class": failure.error_class,
+        "b_error": failure.message,
+        "b_detail": failure.detail,
+        "b_log_tail": failure.log_tail,
+        "b_progress": 0.0,
+        "b_result": None,
+        "b_cost": 0.0,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """`begin` took the job."""
@@ -81,7 +98,8 @@ class NotBegun:
     """`begin` did not take the job.
 
     `verdict`: "gone" (no row), "ended" (terminal: forget it), "cancelled", "quarantined",
-    "not_due" (back, for `wait_ms`), "stale" (back, with `floor`).
+    "not_due" (back, for `wait_ms`), "waits" (back, for its children or a person), "stale" (back, with `floor`),
+    "rewound" (Redis has forgotten who runs it: its fence is `floor`).
     """
 
     verdict: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, func, insert, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database.engine import Database, now_ms
 from database.prepared import Prepared
 from database.tables import Event, Job, Stage
-from states import JobStatus
+from states import DEAD, JobStatus
 
 
 def _fenced_update() -> Any:
@@ -36,6 +36,10 @@ _BEGIN = (
         Job.finished_ms.is_(None),  # open: a constant, so that the statement compiles once
         not_(Job.cancel_requested),
         or_(Job.not_before_ms.is_(None), Job.not_before_ms <= now_ms()),
+        # Waiting without a time: on its children or a person. Who ends that wait makes it pending.
+        or_(Job.status != JobStatus.WAITING, Job.not_before_ms.is_not(None)),
+        # In flight under a fence that Redis has not heard of: Redis was rewound, and its holder may be alive.
+        or_(not_(Job.in_flight), Job.fence <= bindparam("b_known")),
     )
     .values(
         crashes=Job.crashes + case((and_(Job.in_flight, Job.fence == bindparam("b_expired")), 1), else_=0),
@@ -61,8 +65,11 @@ _BEGIN = (
         Job.crashes,
         Job.begins,
         Job.progress,
+        Job.priority,
     )
 )
+# What the end of a job means for others (database/ending.py).
+RELATIONS = (Job.parent_id, Job.on_child_failure, Job.then, Job.open_children, Job.run)
 _LOOK = select(
     Job.status,
     Job.fence,
@@ -81,6 +88,7 @@ _CANCELLED = (
         finished_ms=now_ms(),
         updated_ms=now_ms(),
     )
+    .returning(*RELATIONS)
 )
 _ADVANCE = _fenced_update().values(
     stage=bindparam("b_stage"),
@@ -122,6 +130,28 @@ _RETRY = _RELEASE.values(
     error=bindparam("b_error"),
     error_stage=bindparam("b_stage"),
     error_detail=bindparam("b_detail"),
+    log_tail=bindparam("b_log_tail"),
+)
+_child = Job.__table__.alias("child")
+# A child whose failure is its parent's wakes it; when that came between the look and this write, it must not sleep.
+_MUST_LOOK = or_(
+    Job.open_children == 0,
+    exists().where(
+        _child.c.parent_id == bindparam("b_id"),
+        _child.c.on_child_failure == "fail",
+        or_(*(_child.c.status == status for status in sorted({*DEAD, JobStatus.CANCELLED}))),
+    ),
+)
+_WAIT = (
+    _fenced_update()
+    .values(
+        status=case((_MUST_LOOK, JobStatus.PENDING), else_=JobStatus.WAITING),
+        queue=bindparam("b_queue"),
+        in_flight=False,
+        not_before_ms=None,
+        waiting_for=case((_MUST_LOOK, None), else_=bindparam("b_waiting_for")),
+    )
+    .returning(Job.status)
 )
 _PROVIDERS = _fenced_update().values(providers=bindparam("b_providers", type_=Job.providers.type))
 _EVENT = insert(Event).values(
@@ -138,12 +168,15 @@ _EVENT = insert(Event).values(
 BEGIN = Prepared(_BEGIN)
 LOOK = Prepared(_LOOK)
 CANCELLED = Prepared(_CANCELLED)
-ADVANCE = Prepared(_ADVANCE)
-END = Prepared(_END)
-FAIL = Prepared(_FAIL)
-RELEASE = Prepared(_RELEASE)
-RETRY = Prepared(_RETRY)
-PROVIDERS = Prepared(_PROVIDERS)
+ADVANCE = Prepared(_ADVANCE.returning(Job.id))
+END = Prepared(_END.returning(*RELATIONS))
+FAIL = Prepared(_FAIL.returning(*RELATIONS))
+WAIT = Prepared(_WAIT)
+RELEASE = Prepared(_RELEASE.returning(Job.id))
+RETRY = Prepared(_RETRY.returning(Job.id))
+PROVIDERS = Prepared(_PROVIDERS.returning(Job.id))
+GUARD = Prepared(_fenced_update().returning(Job.id))
+SPAWN = Prepared(_fenced_update().where(not_(Job.cancel_requested)).returning(Job.id))
 EVENT = Prepared(_EVENT)
 
 

@@ -1,21 +1,18 @@
 -- Put a job back as running for the worker that still owns it in SQL: Redis lost it, or holds it under an older token.
--- INCLUDE: common
+-- `held`: a token that the caller itself was granted and gives up for the owner's sake ('0': none).
+-- INCLUDE: common, standing, groups, running
 -- KEYS: prefix
--- ARGV: worker, label, slot, id, token, queue, pipeline, tenant, lease_ms, progress, score
--- RETURNS: 1, or 0 when a newer token holds it
+-- ARGV: worker, label, slot, id, token, queue, pipeline, tenant, groups, lease_ms, progress, stage, score, held
+-- RETURNS: 1, or 0 when a newer token holds it, or the job was settled under this one
 
-local id, job = ARGV[4], job_key(ARGV[4])
-local found = redis.call('HMGET', job, 'token', 'queue', 'score', 'slot')
-if (tonumber(found[1] or '') or 0) > tonumber(ARGV[5]) then return 0 end
-if found[2] and redis.call('ZREM', ready_key(found[2]), id) == 1 then take_bell(found[2], id) end
-redis.call('ZREM', P .. 'delayed', id)
-redis.call('SREM', P .. 'bad', id)
-leave_slot(id, found[4])
-local held = ARGV[1] .. '#' .. ARGV[3]
-redis.call('HSET', job, 'state', 'running', 'token', ARGV[5], 'queue', ARGV[6], 'pipeline', ARGV[7], 'tenant', ARGV[8],
-  'score', found[3] or ARGV[11], 'progress', ARGV[10], 'worker', ARGV[2], 'slot', held)
-redis.call('PERSIST', job)
-redis.call('ZADD', P .. 'leases', text(math.floor(now_us() / 1000) + tonumber(ARGV[9])), id)
--- Nobody's slot when the reconciler does it for a worker it cannot ask: the lease alone decides.
-if ARGV[1] ~= '' then redis.call('HSET', P .. 'slots', held, id) end
+local id = ARGV[4]
+local found = redis.call('HMGET', job_key(id), 'token', 'queue', 'tenant', 'slot', 'parked', 'state', 'expired')
+local token = tonumber(found[1] or '') or 0
+if token > tonumber(ARGV[5]) and found[1] ~= ARGV[14] then return 0 end
+-- The same token and neither running nor swept: its own finish or requeue was here first.
+if found[1] == ARGV[5] and found[6] ~= 'running' and found[7] ~= ARGV[5] then return 0 end
+put_back(id, {queue = found[2], tenant = found[3], slot = found[4], parked = found[5]}, {label = ARGV[2],
+  held = ARGV[1] .. '#' .. ARGV[3], token = ARGV[5], floor = ARGV[5], queue = ARGV[6], pipeline = ARGV[7],
+  tenant = ARGV[8], groups = ARGV[9], lease_ms = tonumber(ARGV[10]), progress = ARGV[11], stage = ARGV[12],
+  score = ARGV[13]})
 return 1

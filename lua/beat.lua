@@ -1,10 +1,11 @@
--- Renew the leases of every job this worker runs whose token still matches, and the worker's own record.
+-- Renew the leases of every job this worker runs whose token still matches, the fleet-wide slots its jobs hold, and the
+-- worker's own record. A slot's entry that was lost (Redis was flushed) comes back.
 -- INCLUDE: common
 -- KEYS: prefix
--- ARGV: worker, lease_ms, record_ttl_seconds, record, jobs
+-- ARGV: worker, lease_ms, record_ttl_seconds, record, jobs, holds
 -- RETURNS: one word per job, in the order of `jobs` (JSON [[id, token], ...]): ok, cancel, lost
 
-local deadline = text(math.floor(now_us() / 1000) + tonumber(ARGV[2]))
+local deadline = text(now_ms() + tonumber(ARGV[2]))
 local answers = {}
 for position, pair in ipairs(cjson.decode(ARGV[5])) do
   local id, token = pair[1], pair[2]
@@ -15,6 +16,9 @@ for position, pair in ipairs(cjson.decode(ARGV[5])) do
   else
     answers[position] = 'lost'
   end
+end
+for _, pair in ipairs(cjson.decode(ARGV[6])) do -- JSON [[resource, holder], ...]
+  redis.call('ZADD', P .. 'sem:' .. pair[1], deadline, pair[2])
 end
 redis.call('ZADD', P .. 'workers', deadline, ARGV[1])
 redis.call('HSET', P .. 'worker:' .. ARGV[1], 'record', ARGV[4])

@@ -1,33 +1,36 @@
 -- Cancel a job that does not run; flag one that does: its next beat tells its worker.
--- INCLUDE: common
+-- INCLUDE: common, standing, groups
 -- KEYS: prefix
 -- ARGV: id, stamp, in_flight
--- RETURNS: what it was: ready, delayed, running, another state, or none
+-- RETURNS: what it was: ready, delayed, parked, waiting, running, another state, or none
 
 local id, job = ARGV[1], job_key(ARGV[1])
-local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage', 'expired', 'score')
-local state = found[1]
+local found = redis.call('HMGET', job, 'state', 'queue', 'progress', 'stage', 'expired', 'score', 'tenant', 'parked',
+  'pipeline', 'groups')
+local state, queue = found[1], found[2]
+local rests = state == 'ready' or state == 'delayed' or state == 'parked' or state == 'waiting'
 -- In flight in SQL (its lease ran out, or its worker could not reach SQL at its end): the next begin decides, at once.
-local waits = state == 'ready' or state == 'delayed'
-if state == 'running' or (state == 'ready' and found[5]) or (waits and ARGV[3] == '1') then
-  if state == 'delayed' and found[2] and tonumber(found[6] or '') then
+if state == 'running' or (rests and (found[5] or ARGV[3] == '1')) then
+  if (state == 'delayed' or state == 'waiting') and queue and tonumber(found[6] or '') and found[7] then
     redis.call('ZREM', P .. 'delayed', id)
-    to_ready(id, found[2], found[6])
+    to_ready(id, queue, found[6], found[7])
   end
   redis.call('HSET', job, 'cancel', 1)
   redis.call('PUBLISH', P .. 'cancel', id)
   return state
 end
-if state ~= 'ready' and state ~= 'delayed' then return state or 'none' end
-if state == 'ready' and found[2] then
-  redis.call('ZREM', ready_key(found[2]), id)
-  take_bell(found[2], id)
-elseif state == 'delayed' then
-  redis.call('ZREM', P .. 'delayed', id)
-end
+if not rests then return state or 'none' end
 redis.call('HSET', job, 'state', 'cancelled')
+redis.call('ZREM', P .. 'delayed', id)
+if state == 'ready' and queue then
+  leave_ready(id, queue, found[7] or '')
+  take_bell(queue, id)
+  -- It may have been the one that stood for its groups.
+  for _, group in ipairs(limited_groups(queue, found[9], found[7], found[10])) do wake_group(group) end
+elseif state == 'parked' and queue and found[8] then
+  leave_parked(id, found[8], queue)
+end
 tell(id, {status = 'cancelled', stage = found[4] or '', progress = tonumber(found[3] or '') or 0, worker_id = '',
   timestamp = ARGV[2], active = {}, message = ''}, true)
-redis.call('EXPIRE', job, READ_LATE_SECONDS)
-redis.call('EXPIRE', P .. 'events:' .. id, READ_LATE_SECONDS)
+let_expire(id)
 return state

@@ -1,5 +1,5 @@
 -- Claim the best ready job of the wanted queues for one free slot. Sent twice with one nonce, it grants once.
--- INCLUDE: common, grant
+-- INCLUDE: common, standing, groups, grant
 -- KEYS: prefix
 -- ARGV: worker, label, slot, nonce, lease_ms, queues, popped_queue, popped_value, stamp
 -- RETURNS: a grant (see grant.lua)

@@ -1,47 +1,32 @@
--- Make a job ready, or delayed. Modes: new (refuses a known id), wake (a waiting job is ready now),
--- reopen (a person asks for an ended job again), rebuild (SQL knows it and Redis does not: it keeps its place).
--- INCLUDE: common
+-- Make a job ready, or delayed. Modes: new (refuses a known id), reopen (a person asks for an ended job again),
+-- wake (what it waited for is there: it is ready now, also when Redis had forgotten it; noted on one that runs).
+-- INCLUDE: common, standing
 -- KEYS: prefix
--- ARGV: mode, id, queue, pipeline, tenant, head_start_ms, delay_ms, created_ms, floor, progress, stamp, stage
+-- ARGV: mode, id, queue, pipeline, tenant, groups, head_start_ms, delay_ms, floor, progress, stage, stamp
 -- RETURNS: {1, state now} or {0, state as it was}
 
-local mode, id, queue = ARGV[1], ARGV[2], ARGV[3]
-local delay_ms = tonumber(ARGV[7])
+local mode, id, queue, tenant = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
+local delay_ms = tonumber(ARGV[8])
 local job = job_key(id)
 local state = redis.call('HGET', job, 'state')
-local open = state == 'ready' or state == 'delayed' or state == 'running'
+local stands = state == 'ready' or state == 'parked'
 
 if mode == 'new' and state then return {0, state} end
-if mode == 'wake' and state ~= 'delayed' then
-  if state == 'running' then redis.call('HSET', job, 'again', 1) end
-  return {0, state or 'none'}
-end
-if (mode == 'reopen' or mode == 'rebuild') and open then return {0, state} end
-
-local now_ms = math.floor(now_us() / 1000)
-local base = now_ms
-if mode == 'rebuild' then base = tonumber(ARGV[8]) end
-local score = text(base - tonumber(ARGV[6]))
+if mode == 'reopen' and (stands or state == 'delayed' or state == 'running') then return {0, state} end
 if mode == 'wake' then
+  if state == 'running' then redis.call('HSET', job, 'again', 1) end
+  if state == 'running' or stands then return {0, state} end
   redis.call('ZREM', P .. 'delayed', id)
-  to_ready(id, queue, redis.call('HGET', job, 'score') or score)
-  return {1, 'ready'}
+  delay_ms = 0
 end
 
-redis.call('HSET', job, 'score', score, 'pipeline', ARGV[4], 'tenant', ARGV[5], 'floor', ARGV[9], 'progress', ARGV[10],
-  'stage', ARGV[12])
-redis.call('HDEL', job, 'cancel', 'expired', 'slot', 'nonce', 'again')
-redis.call('PERSIST', job)
-redis.call('PERSIST', P .. 'events:' .. id)
-redis.call('SREM', P .. 'bad', id)
-if delay_ms > 0 then
-  to_delayed(id, queue, now_ms + delay_ms)
-else
-  to_ready(id, queue, score)
-end
-if mode ~= 'rebuild' then
-  tell(id, {status = 'pending', stage = ARGV[12], progress = tonumber(ARGV[10]), worker_id = '', timestamp = ARGV[11],
-    active = {}, message = ''}, mode == 'reopen')
-end
-if delay_ms > 0 then return {1, 'delayed'} end
-return {1, 'ready'}
+local score = write_record(id, {queue = queue, pipeline = ARGV[4], tenant = tenant, groups = ARGV[6],
+  score = text(now_ms() - tonumber(ARGV[7])), floor = ARGV[9], progress = ARGV[10], stage = ARGV[11],
+  keeps_place = mode == 'wake'})
+redis.call('HDEL', job, 'cancel')
+state = 'ready'
+if delay_ms > 0 then state = 'delayed' end
+if delay_ms > 0 then to_delayed(id, queue, now_ms() + delay_ms) else to_ready(id, queue, score, tenant) end
+tell(id, {status = 'pending', stage = ARGV[11], progress = tonumber(redis.call('HGET', job, 'progress')),
+  worker_id = '', timestamp = ARGV[12], active = {}, message = ''}, mode ~= 'new')
+return {1, state}

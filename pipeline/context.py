@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import structlog
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ import process
 from artifacts import Artifact, LocalStore
 from database.engine import Database
 from errors import HostTrouble, Permanent
+from pipeline.family import Child, ChildOptions, Children
 from pipeline.stop import StopSignal
 from settings import Settings
 
@@ -54,6 +55,7 @@ class Context:
     settings: Settings
     report: Callable[[float, str], None]
     find_provider: Callable[[str], Any]
+    family: Children
     made: list[Artifact] = field(default_factory=list)
     _workdir: Path | None = None
 
@@ -82,6 +84,30 @@ class Context:
     def provider(self, capability: str) -> Any:
         """The provider that this job uses for a capability; chosen once a job."""
         return self.find_provider(capability)
+
+    def spawn(
+        self,
+        pipeline: str,
+        payload: dict[str, Any],
+        *,
+        key: str = "",
+        on_failure: str = "fail",
+        **options: Unpack[ChildOptions],
+    ) -> str:
+        """Start another job as a child of this one; its id. The same call of a later try finds the same child.
+
+        `key` names the child among those of this stage; without it the calls are numbered, so their order must not
+        change. `on_failure`, when the child fails in the end: "fail" this job too, "skip" it, or "wait" for a person.
+        """
+        return self.family.spawn(pipeline, payload, key=key, on_failure=on_failure, options=options)
+
+    def join(self, *job_ids: str) -> list[Child]:
+        """How the children ended (those of `job_ids`; all that this stage has started unless given), in that order.
+
+        While one is open the job gives its slot back; the stage begins anew when the last one has ended. Errors:
+        ChildFailed when a child of the edge "fail" failed.
+        """
+        return self.family.join(job_ids)
 
     @property
     def workdir(self) -> Path:

@@ -8,11 +8,13 @@ import traceback
 import structlog
 
 from database.records import Failure
-from errors import Fenced, HostTrouble, Interrupted, Permanent
+from errors import AwaitChildren, Fenced, HostTrouble, Interrupted, Permanent
 from log import redact
-from pipeline.outcome import Cancelled, Dead, HandBack, Lost, Outcome, RetryIn
+from pipeline.catalog.base import Policy
+from pipeline.outcome import Cancelled, Dead, HandBack, Lost, Outcome, RetryIn, Wait
 from pipeline.retry import delay_seconds
 from pipeline.run import Run
+from settings import get_settings
 
 HOST_TROUBLE_SECONDS = 5.0
 # The disk, the memory and the file table are the host's, not the job's.
@@ -28,6 +30,8 @@ def judge(run: Run, step: str, item: str, attempt: int, soft_seconds: float, err
     match error:
         case Fenced():
             return Lost()
+        case AwaitChildren():
+            return Wait()
         case Interrupted(reason="time_limit"):
             return failed(run, step, item, attempt, stop.timed_out(step, soft_seconds))
         case Interrupted():
@@ -48,12 +52,19 @@ def judge(run: Run, step: str, item: str, attempt: int, soft_seconds: float, err
 def failed(run: Run, step: str, item: str, attempt: int, error: BaseException) -> Outcome:
     """A failed try: again later, or for the last time."""
     failure = failure_of(step, item, attempt + 1, error)
-    allowed = run.pipeline.max_retries
-    if allowed is None:
-        allowed = run.settings.max_retries
-    if isinstance(error, Permanent) or attempt >= allowed:
+    if isinstance(error, Permanent):
         return Dead(failure)
-    return RetryIn(delay_seconds(attempt + 1, run.settings.retry_base_seconds, error), failure)
+    return again_or_dead(run.pipeline.policy, failure, error)
+
+
+def again_or_dead(policy: Policy, failure: Failure, error: BaseException | None = None) -> Outcome:
+    """Another try as the pipeline's policy has it, if one is left."""
+    settings = get_settings()
+    allowed = settings.max_retries if policy.max_retries is None else policy.max_retries
+    if failure.attempt > allowed:
+        return Dead(failure)
+    seconds = delay_seconds(failure.attempt, settings.retry_base_seconds, error, policy.retry_seconds)
+    return RetryIn(seconds, failure)
 
 
 def failure_of(stage: str, item: str, attempt: int, error: BaseException) -> Failure:

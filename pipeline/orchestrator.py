@@ -22,16 +22,19 @@ import process
 from artifacts import LocalStore, open_store
 from database.engine import Database
 from database.fenced import FencedWrites
-from database.jobs import bind_store, find_job, insert_jobs, open_job, same_job
+from database.jobs import find_job, insert_jobs, same_job
+from database.meta import bind_store
+from database.open_jobs import open_job
 from database.records import Begun, Holder, JobRecord, NotBegun
 from errors import HostTrouble, InvalidInput, QueueUnavailable, StagecrewError
 from log import redact
+from pipeline.family import Family
 from pipeline.outcome import HandBack, Outcome
 from pipeline.runner import Runner
 from pipeline.settle import tell_redis, write_outcome
 from pipeline.stop import StopSignal, clock
+from redis_client.answers import Grant, Slot
 from redis_client.client import RedisClient
-from redis_client.queue import Grant, Slot
 from settings import get_settings
 from states import ENDED
 
@@ -81,7 +84,9 @@ class PipelineOrchestrator:
             except QueueUnavailable as error:
                 log.debug("progress_not_told", error=str(error))  # a hint: the next one says the same and more
 
-        return Runner(self.writes, self.store).run(job, holder, stop=stop, publish=publish, queue=queue)
+        family = Family(self.client, self.database, holder, job)
+        runner = Runner(self.writes, self.store)
+        return runner.run(job, holder, stop=stop, publish=publish, family=family, queue=queue)
 
     def execute_pipeline(self, job_data: dict[str, Any], *, pipeline: str = "product_video") -> dict[str, Any]:
         """Run a job here and now; its status at the end (see `RedisClient.get_job_status`).
@@ -103,7 +108,7 @@ class PipelineOrchestrator:
         token = max(int(row["fence"]) + 1, self.database.clock_us())
         holder, grant = Holder(self.job_id, token, label), Grant(self.job_id, token, 0, new.queue)
         # In flight without a lease: its last runner died, and that is counted like any crash.
-        begun = self.writes.begin(holder, expired=int(row["fence"]) if row["in_flight"] else 0)
+        begun = self.writes.begin(holder, expired=int(row["fence"]) if row["in_flight"] else 0, known=int(row["fence"]))
         if isinstance(begun, NotBegun):
             raise TryAgain(f"job {self.job_id} cannot start now: {begun.verdict}")
         self._run_leased(begun, holder, slot, grant)

@@ -58,13 +58,18 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Its children must end first: it waits without a slot, in no index."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """Somebody newer owns the job: write nothing."""
 
 
-Outcome = Done | RetryIn | Dead | Cancelled | HandBack | HandOver | Lost
+Outcome = Done | RetryIn | Dead | Cancelled | HandBack | HandOver | Wait | Lost
 # When several branches end a run, the gravest decides.
-GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, HandBack, RetryIn, HandOver, Done)
+GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, HandBack, RetryIn, HandOver, Wait, Done)
 
 
 def gravest(outcomes: list[Outcome]) -> Outcome:

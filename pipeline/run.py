@@ -10,6 +10,7 @@ from database.fenced import FencedWrites
 from database.records import Holder, JobRecord
 from pipeline.catalog.base import Pipeline, Step
 from pipeline.checkpoints import Known
+from pipeline.family import Family
 from pipeline.progress import ProgressMeter
 from pipeline.stop import StopSignal
 from settings import Settings
@@ -31,4 +32,5 @@ class Run:
     steps: tuple[Step, ...]
     known: Known
     meter: ProgressMeter
+    family: Family
     providers: dict[str, str] = field(default_factory=dict)

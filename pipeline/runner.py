@@ -15,14 +15,14 @@ import structlog
 from artifacts import LocalStore
 from database.fenced import FencedWrites
 from database.records import Checkpoint, Holder, JobRecord
-from errors import DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
-from pipeline.catalog.base import Step, find_pipeline, validate_payload
+from errors import AwaitChildren, DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
+from pipeline.catalog.base import Policy, Step, find_pipeline, validate_payload
 from pipeline.checkpoints import Known, load_known
-from pipeline.faults import failed, failure_of, judge, plain
-from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, gravest
+from pipeline.family import Family
+from pipeline.faults import again_or_dead, failed, failure_of, judge, plain
+from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, Wait, gravest
 from pipeline.progress import ProgressMeter, Publish
 from pipeline.providers import registry
-from pipeline.retry import delay_seconds
 from pipeline.run import Run
 from pipeline.stage import Stage, find_stage, plan_steps, queue_of
 from pipeline.stop import StopSignal
@@ -42,11 +42,18 @@ class Runner:
         self.store = store
 
     def run(
-        self, job: JobRecord, holder: Holder, *, stop: StopSignal, publish: Publish, queue: str | None = None
+        self,
+        job: JobRecord,
+        holder: Holder,
+        *,
+        stop: StopSignal,
+        publish: Publish,
+        family: Family,
+        queue: str | None = None,
     ) -> Outcome:
         """Run what is missing of this job under this claim; what it came to."""
         try:
-            run = self._prepare(job, holder, stop, publish, queue)
+            run = self._prepare(job, holder, stop, publish, queue, family)
         except Permanent as error:
             return Dead(failure_of("", "", 1, error))
         except Fenced:
@@ -54,14 +61,20 @@ class Runner:
         except HostTrouble as error:
             return HandBack(plain(str(error)), error.retry_after, host_trouble=True)
         except Exception as error:  # noqa: BLE001 - a job that cannot even be prepared must not end its worker
-            return _unprepared(job, error)
+            return again_or_dead(Policy(), failure_of("", "", job.attempt + 1, error), error)
         if run is None:
             reason = f"no worker of this version knows the pipeline {job.pipeline!r}"
             return HandBack(reason, NO_SUCH_VERSION_SECONDS)
         return _Steps(run).drive()
 
     def _prepare(
-        self, job: JobRecord, holder: Holder, stop: StopSignal, publish: Publish, queue: str | None
+        self,
+        job: JobRecord,
+        holder: Holder,
+        stop: StopSignal,
+        publish: Publish,
+        queue: str | None,
+        family: Family,
     ) -> Run | None:
         try:
             pipeline = find_pipeline(job.pipeline)
@@ -79,7 +92,13 @@ class Runner:
             if known.is_done(step):
                 meter.done(step.name)
         settings = get_settings()
-        run = Run(job, holder, stop, self.writes, self.store, settings, queue, pipeline, payload, steps, known, meter)
+        policy = pipeline.policy
+        stop.limit_job(
+            policy.soft_seconds or settings.task_soft_time_limit, policy.hard_seconds or settings.task_time_limit
+        )
+        run = Run(
+            job, holder, stop, self.writes, self.store, settings, queue, pipeline, payload, steps, known, meter, family
+        )
         run.providers = self._choose_providers(run)
         return run
 
@@ -106,13 +125,6 @@ class Runner:
         return chosen
 
 
-def _unprepared(job: JobRecord, error: Exception) -> Outcome:
-    failure, settings = failure_of("", "", job.attempt + 1, error), get_settings()
-    if job.attempt >= settings.max_retries:
-        return Dead(failure)
-    return RetryIn(delay_seconds(job.attempt + 1, settings.retry_base_seconds, error), failure)
-
-
 class _Steps:
     """Drives the steps of one run: what may start, side by side; and what it came to."""
 
@@ -120,6 +132,7 @@ class _Steps:
         self.run = run
         self.ended: SimpleQueue[tuple[Step, Outcome | None]] = SimpleQueue()
         self.running: set[str] = set()
+        self.waiting: set[str] = set()  # for children
         self.outcomes: list[Outcome] = []
         self.last: Checkpoint | None = None
         self.lock = threading.Lock()
@@ -159,6 +172,8 @@ class _Steps:
             return gravest(self.outcomes)
         if ready:
             return HandOver(queue_of(ready[0], self._home()))
+        if self.waiting:
+            return Wait()
         final = self.run.steps[-1]
         return Done(self.run.known.plain(final), self.last, self._fault)
 
@@ -185,7 +200,7 @@ class _Steps:
         return [
             step
             for step in self.run.steps
-            if step.name not in done and step.name not in self.running and done.issuperset(step.needs)
+            if step.name not in done | self.running | self.waiting and done.issuperset(step.needs)
         ]
 
     def _start(self, step: Step) -> None:
@@ -204,6 +219,8 @@ class _Steps:
     def _settle(self, step: Step, outcome: Outcome | None) -> None:
         if outcome is None:
             self.run.known.finish(step)
+        elif isinstance(outcome, Wait):
+            self.waiting.add(step.name)  # the other branches need not
         else:
             self.outcomes.append(outcome)
 
@@ -252,7 +269,7 @@ class _Steps:
             self._commit(step, made, result, is_last=is_last)
             if place[1] > 1 and not is_last:
                 self.run.meter.report(step.name, (place[0] + 1) / place[1])
-        except (Exception, Interrupted, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
+        except (Exception, Interrupted, AwaitChildren, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
             return judge(self.run, step.name, item, attempt, limits_of(self.run, stage)[0], error)
         return None
 

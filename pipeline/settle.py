@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import structlog
@@ -10,10 +10,12 @@ import structlog
 from database.fenced import FencedWrites
 from database.records import Holder, JobRecord
 from errors import DatabaseUnavailable, Fenced, HostTrouble
-from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn
+from log import tail_of
+from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, Wait
 from pipeline.runner import patiently
 from pipeline.stop import StopSignal
-from redis_client.queue import Claim, Grant, Queue, Slot
+from redis_client.answers import Claim, Grant, Slot
+from redis_client.queue import Queue
 from states import JobStatus
 
 log = structlog.get_logger()
@@ -21,7 +23,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What Redis must be told of a job that SQL has settled: `finish` or `requeue` and its facts."""
+    """What Redis must be told of a job that SQL has settled, and its facts.
+
+    `move`: finish, requeue, "owner" (it runs elsewhere under the fence `floor`, which Redis has forgotten), or none.
+    """
 
     move: str
     status: str = ""
@@ -29,6 +34,7 @@ class Ended:
     progress: float = 0.0
     queue: str | None = None
     delay_seconds: float = 0.0
+    waits: bool = False
     floor: int = 0
     message: str = ""
 
@@ -64,6 +70,7 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
             log.info("job_completed")
             return Ended("finish", JobStatus.COMPLETED, last.stage if last else "", 100.0)
         case Dead(failure):
+            failure = replace(failure, log_tail=tail_of(job.id))
             patiently(lambda: writes.fail(holder, job, failure), stop)
             log.error(
                 "job_failed",
@@ -74,6 +81,7 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
             )
             return Ended("finish", JobStatus.FAILED, failure.stage, message=f"{failure.error_class}: {failure.message}")
         case RetryIn(seconds, failure):
+            failure = replace(failure, log_tail=tail_of(job.id))
             patiently(lambda: writes.retry_later(holder, job, failure, delay_seconds=seconds), stop)
             log.warning(
                 "job_retry_scheduled",
@@ -96,6 +104,10 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
             patiently(lambda: writes.release(holder, job, reason="handed over", queue=queue), stop)
             log.info("job_requeued", reason="handed over", queue=queue)
             return Ended("requeue", queue=queue)
+        case Wait():
+            waits = writes.wait_for_children(holder, job)
+            log.info("job_requeued", reason="waits for its children")
+            return Ended("requeue", waits=waits, message="waits for its children")
         case Lost():
             log.warning("job_lost", token=holder.token)
             return FORGOTTEN
@@ -122,6 +134,7 @@ def tell_redis(queue: Queue, slot: Slot, grant: Grant, ended: Ended, *, nonce: s
                 grant,
                 queue=ended.queue,
                 delay_seconds=ended.delay_seconds,
+                waits=ended.waits,
                 floor=ended.floor,
                 message=ended.message,
                 nonce=nonce,

@@ -52,6 +52,14 @@ class StopSignal:
         start = clock()
         self.job_limit = Limit("", start + soft_seconds, start + hard_seconds, soft_seconds, hard_seconds, 0)
 
+    def limit_job(self, soft_seconds: float, hard_seconds: float) -> None:
+        """The limits of the whole job, from when this signal was made; the hard one never comes first."""
+        start = self.job_limit.soft - self.job_limit.soft_seconds
+        if self.job_limit.soft == float("inf"):
+            start = clock()
+        soft_seconds = min(soft_seconds, hard_seconds)
+        self.job_limit = Limit("", start + soft_seconds, start + hard_seconds, soft_seconds, hard_seconds, 0)
+
     def request(self, reason: str) -> None:
         """Ask the job to stop; the first reason stays."""
         if self.reason is None:

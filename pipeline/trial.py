@@ -57,6 +57,7 @@ def work(
         report=lambda share, message: run.meter.report(
             step.name, (number + max(0.0, min(1.0, share))) / count, message
         ),
+        family=run.family.of_stage(step.name, item),
         find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
     )
     arguments = (context,) if item == "" else (context, value)

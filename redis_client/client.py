@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import orjson
 import redis
 import structlog
 
-from artifacts import open_store
+from database.controls import controls, set_control
 from database.engine import Database, get_database
 from database.jobs import (
     NewJob,
-    OpenJob,
-    bind_store,
     count_jobs,
     find_events,
     find_job,
     find_stages,
     insert_jobs,
     list_jobs,
-    pauses,
-    reopen,
-    request_cancel,
     same_job,
-    set_pause,
 )
 from database.migrate import init_db
+from database.open_jobs import OpenJob
+from database.requests import find_open_children, reopen, request_cancel
 from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable
-from pipeline.catalog.base import declared_queues, find_pipeline, nearest, plan_first, validate_payload
-from pipeline.catalog.files import take_files
+from pipeline.catalog.base import declared_queues, find_pipeline, nearest
 from redis_client.connection import Connections, queue_errors
-from redis_client.queue import Queue, priority_name
-from settings import ID_PATTERN
+from redis_client.door import EnqueueOptions, check_group, check_id, prepare
+from redis_client.queue import Queue
 from states import ENDED, OPEN, JobStatus
 
 log = structlog.get_logger()
-_ID = re.compile(ID_PATTERN)
 POLL_SECONDS = 0.5
 REOPEN_SECONDS = 2.0
-RESERVED = frozenset({"id"})
 
 
 class RedisClient:
@@ -71,38 +62,26 @@ class RedisClient:
         """The plain redis-py client, for a look at keys: `get_client().llen("video_generation_queue")`."""
         return self.connections.commands()
 
-    def enqueue_job(
-        self,
-        job_id: str,
-        job_data: dict[str, Any],
-        *,
-        pipeline: str = "product_video",
-        queue: str | None = None,
-        priority: str | int = "normal",
-        delay: float = 0,
-        tenant: str = "default",
-        reuse: bool = True,
-    ) -> bool:
+    def enqueue_job(self, job_id: str, job_data: dict[str, Any], **options: Unpack[EnqueueOptions]) -> bool:
         """Store a job and ring for it. True once its row is committed; False when this very job was there already.
 
-        With Redis down it still returns True and logs `enqueue_deferred`: the reconciler delivers. `delay` in
-        seconds. Errors: InvalidInput (one sentence: field, value, what would be right) before anything is stored.
+        With Redis down it still returns True and logs `enqueue_deferred`: the reconciler delivers. The options stand
+        in EnqueueOptions. Errors: InvalidInput (one sentence: field, value, what would be right) before anything is
+        stored.
         """
-        job = self.prepare(
-            job_id, job_data, pipeline=pipeline, queue=queue, priority=priority, delay=delay, tenant=tenant, reuse=reuse
-        )
+        job = self.prepare(job_id, job_data, **options)
         if not insert_jobs(self.database, [job]):
             if not same_job(self.database, job):
                 raise InvalidInput(f"id={job_id!r} is taken by a job with another payload; choose another id")
             return False
-        self._deliver([job])
+        self.deliver([job])
         return True
 
     def enqueue_many(self, jobs: Iterable[NewJob]) -> int:
         """Store prepared jobs in one commit and ring for them; how many were new."""
         batch = list(jobs)
         stored = insert_jobs(self.database, batch)
-        self._deliver([job for job in batch if job.id in stored])
+        self.deliver([job for job in batch if job.id in stored])
         return len(stored)
 
     def prepare(
@@ -110,54 +89,11 @@ class RedisClient:
         job_id: str,
         job_data: dict[str, Any],
         *,
-        pipeline: str = "product_video",
-        queue: str | None = None,
-        priority: str | int = "normal",
-        delay: float = 0,
-        tenant: str = "default",
-        reuse: bool = True,
         roots: Sequence[Path] | None = None,
+        **options: Unpack[EnqueueOptions],
     ) -> NewJob:
         """Check a job at the door; nothing is stored but the files it names (from `roots`, else INPUT_ROOTS)."""
-        for name, value in (("id", job_id), ("tenant", tenant)):
-            if not isinstance(value, str) or not _ID.fullmatch(value):
-                raise InvalidInput(
-                    f"{name}={value!r}: use 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit"
-                )
-        if job_data.get("id", job_id) != job_id:
-            raise InvalidInput(f"id={job_data['id']!r} in the payload is not the job's id {job_id!r}")
-        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay <= 366 * 24 * 3600:
-            raise InvalidInput(f"delay={delay!r}: use seconds from 0 to a year")
-        for name, named in (("pipeline", pipeline), ("queue", queue)):
-            if named is not None and not isinstance(named, str):
-                raise InvalidInput(f"{name}={named!r}: use a name")
-        chosen = find_pipeline(pipeline)
-        if queue is not None and (not isinstance(queue, str) or queue not in declared_queues()):
-            raise InvalidInput(f"queue={queue!r} is unknown{nearest(str(queue), declared_queues())}")
-        data = {name: value for name, value in job_data.items() if name not in RESERVED}
-        data, artifacts = take_files(chosen, data, roots=roots)
-        if artifacts:
-            bind_store(self.database, open_store().identity())
-        payload = validate_payload(chosen, data)
-        plain = payload.model_dump(mode="json")
-        stage, home = plan_first(chosen, payload, queue)
-        options: dict[str, Any] = {} if reuse else {"reuse": False}
-        if queue is not None:
-            options["queue"] = queue
-        digest = hashlib.sha256(orjson.dumps([chosen.name, plain], option=orjson.OPT_SORT_KEYS)).hexdigest()
-        return NewJob(
-            id=job_id,
-            pipeline=chosen.name,
-            queue=home,
-            payload=plain,
-            payload_digest=digest,
-            tenant=tenant,
-            priority=priority_name(priority),
-            delay_seconds=float(delay),
-            stage=stage,
-            options=options,
-            artifacts=tuple(artifacts),
-        )
+        return prepare(self.database, job_id, job_data, options, roots=roots)
 
     def get_job_status(self, job_id: str) -> dict[str, Any]:
         """Where a job stands: status, stage, progress, attempt, worker_id, error, result, cost_usd and more.
@@ -250,44 +186,88 @@ class RedisClient:
                 ended = False
 
     def cancel(self, job_id: str) -> str:
-        """Cancel a job: at once when it does not run, else its worker stops it at its next safe point."""
+        """Cancel a job and its children: at once when it does not run, else its worker stops it at its next safe point.
+
+        A dead child for which its parent waits is given up: the parent goes on without it.
+        """
         status = request_cancel(self.database, job_id)
         self._attempt("cancel_deferred", lambda: self.queue.cancel(job_id, in_flight=status in OPEN), job_id)
+        for child in find_open_children(self.database, job_id):
+            self.cancel(child)
         return status
 
     def retry(self, job_id: str) -> None:
         """Ask for a failed, cancelled or quarantined job again; its finished stages are kept."""
-        job = reopen(self.database, job_id)
-        self._attempt("enqueue_deferred", lambda: self._reopen(job), job_id)
+        for job in reopen(self.database, job_id):
+            self._attempt("enqueue_deferred", lambda one=job: self._reopen(one), job.id)  # type: ignore[misc]
 
     def _reopen(self, job: OpenJob) -> None:
         """Place it, after the end of its last run, which SQL has and Redis may still have to hear."""
         until = time.monotonic() + REOPEN_SECONDS
         while not self.queue.enqueue(job, mode="reopen") and time.monotonic() < until:
-            if self.queue.inspect(job.id)[0] != "running":
+            if self.queue.inspect(job.id).state != "running":
                 break
             time.sleep(0.05)
 
-    def pause(self, queue: str, *, reason: str = "", by: str = "") -> None:
-        """Let no job of a queue start; what runs goes on."""
-        self._refuse_unknown_queue(queue)
-        set_pause(self.database, queue, paused=True, reason=reason, by=by)
-        self._attempt("pause_deferred", lambda: self.get_client().hset(self.queue.key("paused"), queue, reason or "1"))
+    def pause(self, name: str, *, kind: str = "queue", reason: str = "", by: str = "") -> None:
+        """Let no job of a queue (or with `kind` of a pipeline or tenant) start; what runs goes on."""
+        control = self._control(kind, name)
+        set_control(self.database, "pause", control, "1", reason=reason, by=by)
+        if kind == "queue":
+            key = self.queue.key("paused")
+            self._attempt("pause_deferred", lambda: self.get_client().hset(key, name, reason or "1"))
+        else:
+            self._attempt("pause_deferred", lambda: self.queue.limit(control, 0))
 
-    def resume(self, queue: str) -> None:
-        """Let the jobs of a paused queue start again."""
-        self._refuse_unknown_queue(queue)
-        set_pause(self.database, queue, paused=False)
-        self._attempt("resume_deferred", lambda: self.queue.resume(queue))
+    def resume(self, name: str, *, kind: str = "queue") -> None:
+        """Let the jobs of a paused queue, pipeline or tenant start again."""
+        control = self._control(kind, name)
+        set_control(self.database, "pause", control, None)
+        if kind == "queue":
+            self._attempt("resume_deferred", lambda: self.queue.resume(name))
+        else:
+            most = controls(self.database).group_limits().get(control)
+            self._attempt("resume_deferred", lambda: self.queue.limit(control, most))
+
+    def limit(self, group: str, most: int | None, *, reason: str = "", by: str = "") -> None:
+        """Let at most so many jobs of a group run over the whole fleet; None lifts the limit.
+
+        A group is `queue:NAME`, `pipeline:NAME`, `tenant:NAME`, or a name that jobs give (`groups=`).
+        """
+        check_group(group)
+        if most is not None and not 0 <= most <= 1_000_000:
+            raise InvalidInput(f"limit={most}: use a number from 0 to 1,000,000")
+        value = None if most is None else str(most)
+        set_control(self.database, "limit", group, value, reason=reason, by=by)
+        effective = controls(self.database).group_limits().get(group)
+        self._attempt("limit_deferred", lambda: self.queue.limit(group, effective))
+
+    def weigh(self, tenant: str, weight: float | None, *, by: str = "") -> None:
+        """Give a tenant `weight` times the share of others while they wait for the same queue; None: 1."""
+        check_id("tenant", tenant)
+        if weight is not None and not 0.01 <= weight <= 100:
+            raise InvalidInput(f"weight={weight:g}: use a number from 0.01 to 100")
+        set_control(self.database, "weight", tenant, None if weight is None else f"{weight:g}", by=by)
+        key = self.queue.key("weights")
+        if weight is None:
+            self._attempt("weight_deferred", lambda: self.get_client().hdel(key, tenant))
+        else:
+            self._attempt("weight_deferred", lambda: self.get_client().hset(key, tenant, f"{weight:g}"))
 
     def queues(self) -> list[dict[str, Any]]:
         """Each queue: how many jobs by status, whether it is paused, what Redis holds ready."""
-        paused, counts = pauses(self.database), count_jobs(self.database)
+        switched, counts = controls(self.database), count_jobs(self.database)
+        paused = switched.paused_queues()
         names = sorted(declared_queues() | {row["queue"]: False for row in counts})
         found = []
         for name in names:
             by_status = {row["status"]: row["jobs"] for row in counts if row["queue"] == name}
-            found.append({"queue": name, "paused": name in paused, "reason": paused.get(name, ""), **by_status})
+            facts = {
+                "paused": name in paused,
+                "reason": paused.get(name, ""),
+                "limit": switched.limits.get(f"queue:{name}"),
+            }
+            found.append({"queue": name, **facts, **by_status})
         try:
             with queue_errors():
                 for entry in found:
@@ -308,24 +288,9 @@ class RedisClient:
         """Close the connections."""
         self.connections.close()
 
-    def _deliver(self, jobs: list[NewJob]) -> None:
-        placed = [
-            OpenJob(
-                job.id,
-                job.pipeline,
-                job.queue,
-                job.tenant,
-                job.priority,
-                JobStatus.PENDING,
-                0,
-                in_flight=False,
-                progress=0.0,
-                stage=job.stage,
-                wait_ms=int(job.delay_seconds * 1000),
-                created_ms=0,
-            )
-            for job in jobs
-        ]
+    def deliver(self, jobs: Sequence[NewJob]) -> None:
+        """Ring for jobs whose rows are committed; when Redis is away the reconciler does."""
+        placed = [_placed(job) for job in jobs]
         try:
             if len(placed) == 1:
                 self.queue.enqueue(placed[0])
@@ -335,7 +300,7 @@ class RedisClient:
             for job in jobs:
                 log.warning("enqueue_deferred", job_id=job.id, error=str(error))
 
-    def _attempt(self, event: str, move: Any, job_id: str = "") -> None:
+    def _attempt(self, event: str, move: Callable[[], Any], job_id: str = "") -> None:
         """Tell Redis of what SQL has decided; the reconciler does it later when Redis is away."""
         try:
             with queue_errors():
@@ -354,7 +319,33 @@ class RedisClient:
             return {}
         return {"progress": max(floor, float(progress))} | ({"stage": stage} if stage else {})
 
-    def _refuse_unknown_queue(self, queue: str) -> None:
-        known = {row["queue"] for row in count_jobs(self.database)} | set(declared_queues())
-        if queue not in known:
-            raise InvalidInput(f"queue={queue!r} is unknown{nearest(queue, known)}")
+    def _control(self, kind: str, name: str) -> str:
+        """The name of a queue, pipeline or tenant among the controls; refused when there is none."""
+        match kind:
+            case "queue":
+                known = {row["queue"] for row in count_jobs(self.database)} | set(declared_queues())
+                if name not in known:
+                    raise InvalidInput(f"queue={name!r} is unknown{nearest(name, known)}")
+                return name
+            case "pipeline":
+                return f"pipeline:{find_pipeline(name).name}"
+        check_id("tenant", name)
+        return f"tenant:{name}"
+
+
+def _placed(job: NewJob) -> OpenJob:
+    return OpenJob(
+        id=job.id,
+        pipeline=job.pipeline,
+        queue=job.queue,
+        tenant=job.tenant,
+        priority=job.priority,
+        status=JobStatus.PENDING,
+        fence=0,
+        in_flight=False,
+        progress=0.0,
+        stage=job.stage,
+        wait_ms=int(job.delay_seconds * 1000),
+        created_ms=0,
+        groups=job.groups,
+    )

@@ -151,4 +151,4 @@ def _refuse_unfit(client: redis.Redis) -> None:
         raise HostTrouble(f"Redis has maxmemory-policy {policy}: it would delete jobs; set it to noeviction")
 
 
-__all__ = ["Connections", "RedisError", "queue_errors", "raw", "repeat"]
+__all__ = ["Connections", "RedisError", "ResponseError", "queue_errors", "raw", "repeat"]

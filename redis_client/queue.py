@@ -3,61 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from database.jobs import OpenJob
+from database.open_jobs import OpenJob
 from errors import InvalidInput
-from redis_client.connection import Connections, queue_errors, raw, repeat
+from redis_client.answers import Claim, Grant, Slot, Standing, read_grant
+from redis_client.connection import Connections, ResponseError, queue_errors, raw, repeat
 from redis_client.scripts import call_script, load_script
 from settings import get_settings
 
 HEAD_START_SECONDS = {"high": 600, "normal": 0, "low": -600}
 PRIORITY_NUMBERS = {1: "low", 2: "low", 3: "normal", 4: "high", 5: "high"}
 SWEEP_LIMIT = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Who claims: the worker's uuid and its id for people, the slot's name, the queues it serves."""
-
-    worker: str
-    label: str
-    name: str
-    queues: tuple[str, ...]
-    lease_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The right to run a job: `token` is its fence, `expired` the token whose lease ran out (0: none)."""
-
-    job_id: str
-    token: int
-    expired: int
-    queue: str
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """Nothing to take; `wait_seconds` until the next delayed job (None: none), `again` when more must be examined."""
-
-    wait_seconds: float | None
-    again: bool
-    paused: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """The slot still holds this job in Redis."""
-
-    job_id: str
-
-
-Claim = Grant | Nothing | Busy
 
 
 def priority_name(value: str | int) -> str:
@@ -104,8 +64,8 @@ class Queue:
         return self.prefix + name
 
     def enqueue(self, job: OpenJob, *, mode: str = "new") -> bool:
-        """Place an open job; False when it stands somewhere already."""
-        return bool(self._run("enqueue", **self._placement(job, mode))[0])
+        """Place an open job; False when it stands somewhere already. Modes: new, wake, reopen (see lua/enqueue.lua)."""
+        return bool(self.run("enqueue", **self._placement(job, mode))[0])
 
     def enqueue_many(self, jobs: Sequence[OpenJob]) -> None:
         """Place many new jobs in one trip."""
@@ -123,8 +83,8 @@ class Queue:
 
     def claim(self, slot: Slot, *, nonce: str, popped: tuple[str, str] = ("", "")) -> Claim:
         """Take the best ready job of the slot's queues. `popped` is what BLPOP brought: queue and value."""
-        return _read_grant(
-            self._run(
+        return read_grant(
+            self.run(
                 "claim", **self._slot(slot, nonce), popped_queue=popped[0], popped_value=raw(popped[1]), stamp=now_iso()
             )
         )
@@ -141,7 +101,7 @@ class Queue:
         nonce: str = "",
     ) -> Claim | None:
         """End a job in Redis; with a nonce also claim the next one for the slot."""
-        answer = self._run(
+        answer = self.run(
             "finish",
             **self._slot(slot, nonce),
             stamp=now_iso(),
@@ -152,7 +112,7 @@ class Queue:
             progress=progress,
             message=message,
         )
-        return _read_grant(answer[1]) if answer[1] else None
+        return read_grant(answer[1]) if answer[1] else None
 
     def requeue(
         self,
@@ -161,23 +121,27 @@ class Queue:
         *,
         queue: str | None = None,
         delay_seconds: float = 0.0,
+        waits: bool = False,
         floor: int = 0,
         message: str = "",
         nonce: str = "",
     ) -> Claim | None:
-        """Give a running job back; with a nonce also claim the next one for the slot."""
-        answer = self._run(
+        """Give a running job back; with a nonce also claim the next one for the slot.
+
+        `waits`: it stands in no index until somebody wakes it.
+        """
+        answer = self.run(
             "requeue",
             **self._slot(slot, nonce),
             stamp=now_iso(),
             id=grant.job_id,
             token=str(grant.token),
             queue=queue or grant.queue,
-            delay_ms=int(delay_seconds * 1000),
+            delay_ms=-1 if waits else int(delay_seconds * 1000),
             floor=str(floor),
             message=message,
         )
-        return _read_grant(answer[1]) if answer[1] else None
+        return read_grant(answer[1]) if answer[1] else None
 
     def beat(
         self,
@@ -187,8 +151,12 @@ class Queue:
         lease_seconds: float,
         record: dict[str, Any],
         jobs: Sequence[tuple[str, int]],
+        holds: Sequence[tuple[str, str]] = (),
     ) -> list[str]:
-        """Renew the leases of these (job id, token); one word each: ok, cancel, lost. Uses the beat's own client."""
+        """Renew the leases of these (job id, token); one word each: ok, cancel, lost. Uses the beat's own client.
+
+        `holds`: (resource, holder) of the fleet-wide slots that its jobs hold (see redis_client/gates.py).
+        """
         with queue_errors():
             answer = call_script(
                 client,
@@ -199,24 +167,25 @@ class Queue:
                 record_ttl_seconds=int(lease_seconds * 4) + 1,
                 record=orjson.dumps(record),
                 jobs=orjson.dumps([[job_id, str(token)] for job_id, token in jobs]),
+                holds=orjson.dumps([list(pair) for pair in holds]),
             )
         return [str(word) for word in answer]
 
     def sweep(self, *, lease_seconds: float, sweep_seconds: float) -> dict[str, int]:
-        """Promote due jobs and take back those whose lease ran out; counts, and whether Redis knew of any sweep."""
+        """Promote due jobs, take back those whose lease ran out, wake groups with room; counts of each."""
         gap = max(3 * sweep_seconds, lease_seconds / 2)
-        expired, promoted, bad, fresh = self._run(
+        expired, promoted, bad, woken = self.run(
             "sweep",
             lease_ms=int(lease_seconds * 1000),
             gap_ms=int(gap * 1000),
             limit=SWEEP_LIMIT,
             stamp=now_iso(),
         )
-        return {"expired": expired, "promoted": promoted, "bad": bad, "fresh": fresh}
+        return {"expired": expired, "promoted": promoted, "bad": bad, "woken": woken}
 
     def cancel(self, job_id: str, *, in_flight: bool = False) -> str:
         """Take a job out of every index, or flag it when it runs or SQL has it in flight; what it was."""
-        return str(self._run("cancel", id=job_id, stamp=now_iso(), in_flight=int(in_flight)))
+        return str(self.run("cancel", id=job_id, stamp=now_iso(), in_flight=int(in_flight)))
 
     def progress(
         self,
@@ -249,33 +218,76 @@ class Queue:
                 )
             )
 
-    def adopt(self, job: OpenJob, *, token: int, lease_seconds: float, slot: Slot | None = None) -> bool:
-        """Put a job back as running for its owner in SQL; False when a newer token holds it."""
+    def adopt(self, job: OpenJob, *, token: int, lease_seconds: float, slot: Slot | None = None, held: int = 0) -> bool:
+        """Put a job back as running for its owner in SQL; False when a newer token holds it, or it was settled.
+
+        `held` is a token of the caller's own, which it gives up for the owner's sake.
+        """
         return bool(
-            self._run(
+            self.run(
                 "adopt",
                 worker=slot.worker if slot else "",
                 label=slot.label if slot else "",
                 slot=slot.name if slot else "",
                 id=job.id,
                 token=str(token),
-                queue=job.queue,
-                pipeline=job.pipeline,
-                tenant=job.tenant,
+                **_facts(job),
                 lease_ms=int(lease_seconds * 1000),
                 progress=job.progress,
-                score=str(job.created_ms - HEAD_START_SECONDS[job.priority] * 1000),
+                stage=job.stage or "",
+                score=_score(job),
+                held=str(held),
             )
         )
 
+    def reconcile(self, job: OpenJob, *, lease_seconds: float, sure: bool = False) -> str:
+        """Compare one open job with what SQL says of it and repair it: fine, adopted, rebuilt, or ended.
+
+        "ended": Redis has it ended; read SQL again, and come back with `sure` when it is still open there.
+        """
+        return str(
+            self.run(
+                "reconcile",
+                id=job.id,
+                **_facts(job),
+                score=_score(job),
+                wait_ms=max(0, job.wait_ms),
+                fence=str(job.fence),
+                in_flight=int(job.in_flight),
+                waits=int(job.waits),
+                progress=job.progress,
+                stage=job.stage or "",
+                lease_ms=int(lease_seconds * 1000),
+                sure=int(sure),
+            )
+        )
+
+    def look_at_canary(self, number: int, *, healer: str = "") -> tuple[bool, str]:
+        """(whether Redis holds all it ever did, who healed it last); `number` is the canary of SQL (lua/canary.lua)."""
+        verdict, healed = self.run("canary", number=number, healer=healer)
+        return verdict == "ok", str(healed)
+
+    def run_id(self) -> str:
+        """Which start of which server this is; "" where an ACL forbids to ask."""
+        try:
+            with queue_errors():
+                found: Any = self.connections.commands().info("server")
+        except ResponseError:
+            return ""
+        return str(found.get("run_id", ""))
+
+    def limit(self, group: str, most: int | None) -> int:
+        """Let `most` jobs of a group run over the whole fleet (None: any number); how many were woken by it."""
+        return int(self.run("limit", group=group, limit=-1 if most is None else most))
+
     def resume(self, queue: str) -> None:
         """A queue is no longer paused: ring for what stands in it."""
-        self._run("resume", queue=queue)
+        self.run("resume", queue=queue)
 
-    def inspect(self, job_id: str) -> tuple[str, int, bool]:
-        """(state, token, whether its index holds it); state is "" for an unknown job."""
-        state, token, held = self._run("inspect", id=job_id)
-        return str(state), int(token), bool(held)
+    def inspect(self, job_id: str) -> Standing:
+        """Where Redis thinks a job is."""
+        state, token, queue, parked, worker, left_ms, ahead = self.run("inspect", id=job_id)
+        return Standing(str(state), int(token), str(queue), str(parked), str(worker), int(left_ms) / 1000, int(ahead))
 
     def lease_alive(self, job_id: str) -> bool:
         """Whether somebody's lease on this job has not run out."""
@@ -292,11 +304,8 @@ class Queue:
             client.zrem(self.key("workers"), worker)
             client.delete(self.key(f"worker:{worker}"))
 
-    def mend(self, job_id: str, state: str) -> bool:
-        """Forget the state of a job that its own index lost."""
-        return bool(self._run("mend", id=job_id, state=state))
-
-    def _run(self, name: str, **values: Any) -> Any:
+    def run(self, name: str, **values: Any) -> Any:
+        """Run a script that may be sent twice, and send it again when its reply may have been lost."""
         return repeat(lambda: call_script(self.connections.commands(), name, self.prefix, **values))
 
     def _slot(self, slot: Slot, nonce: str) -> dict[str, Any]:
@@ -313,12 +322,9 @@ class Queue:
         return {
             "mode": mode,
             "id": job.id,
-            "queue": job.queue,
-            "pipeline": job.pipeline,
-            "tenant": job.tenant,
+            **_facts(job),
             "head_start_ms": HEAD_START_SECONDS[job.priority] * 1000,
             "delay_ms": max(0, job.wait_ms),
-            "created_ms": job.created_ms,
             "floor": str(job.fence),
             "progress": job.progress,
             "stamp": now_iso(),
@@ -326,13 +332,10 @@ class Queue:
         }
 
 
-def _read_grant(answer: Sequence[Any]) -> Claim:
-    match answer[0]:
-        case "granted":
-            return Grant(str(answer[1]), int(answer[2]), int(answer[3]), str(answer[4]))
-        case "busy":
-            return Busy(str(answer[1]))
-        case _:
-            wait = int(answer[1])
-            paused = tuple(part for part in str(answer[3]).split(",") if part)
-            return Nothing(None if wait < 0 else wait / 1000, str(answer[2]) == "1", paused)
+def _facts(job: OpenJob) -> dict[str, str]:
+    return {"queue": job.queue, "pipeline": job.pipeline, "tenant": job.tenant, "groups": ",".join(job.groups)}
+
+
+def _score(job: OpenJob) -> str:
+    """Its place in its queue, as SQL remembers it."""
+    return str(job.created_ms - HEAD_START_SECONDS[job.priority] * 1000)

@@ -5,20 +5,49 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import structlog
 
 from database.engine import Database
-from database.jobs import OpenJob, cancels_in_flight, known_open_jobs, mark_reconciled, open_job, pauses
+from database.meta import canary, raise_canary
+from database.open_jobs import OpenJob, cancels_in_flight, known_open_jobs, mark_reconciled, open_job
+from errors import QueueUnavailable
 from redis_client.connection import RedisError, queue_errors
+from redis_client.controls import copy_controls
 from redis_client.queue import Queue
-from states import ENDED
 
 ROWS_PER_SECOND = 2000
 LOCK_SECONDS = 60
 log = structlog.get_logger()
+
+
+class _Lock:
+    """One reconciler at a time over the fleet; renewed page by page."""
+
+    def __init__(self, queue: Queue, owner: str) -> None:
+        self._queue, self._key = queue, queue.key("reconciler")
+        self.me = f"{owner}/{secrets.token_hex(8)}"
+
+    def take(self) -> bool:
+        with queue_errors():
+            client = self._queue.connections.commands()
+            return bool(client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000))
+
+    def renew(self) -> bool:
+        """False when it took too long and somebody else has begun."""
+        with queue_errors():
+            client = self._queue.connections.commands()
+            if client.get(self._key) != self.me:
+                return False
+            client.pexpire(self._key, LOCK_SECONDS * 1000)
+            return True
+
+    def give_back(self) -> None:
+        with queue_errors():
+            client = self._queue.connections.commands()
+            if client.get(self._key) == self.me:
+                client.delete(self._key)
 
 
 def reconcile(
@@ -29,44 +58,37 @@ def reconcile(
     untouched_seconds: float = 60.0,
     owner: str = "",
     stopping: Callable[[], bool] = lambda: False,
-) -> Counter[str]:
+) -> Counter[str] | None:
     """Compare every open row that was untouched for a while with Redis and repair it; what was done, by kind.
 
-    One reconciler at a time over the fleet; page by page; a bad row is logged and does not stop the others.
+    None when somebody else is at it, or it was cut short. Page by page; a bad row is logged and does not stop the
+    others. With `untouched_seconds` 0 every open row is compared, and Redis counts as whole again at the end.
     """
+    lock = _Lock(queue, owner)
+    if not lock.take():
+        return None
     done: Counter[str] = Counter()
-    lock, me = queue.key("reconciler"), f"{owner}/{secrets.token_hex(8)}"
-    with queue_errors():
-        client = queue.connections.commands()
-        if not client.set(lock, me, nx=True, px=LOCK_SECONDS * 1000):
-            return done
     try:
-        copy_pauses(queue, database)
+        number, run_id = canary(database), queue.run_id()
+        copy_controls(queue, database)
         for job_id in cancels_in_flight(database):
             # Redis may have been away when somebody asked; asking twice changes nothing.
             queue.cancel(job_id, in_flight=True)
-        after = ""
-        while not stopping():
-            page = known_open_jobs(database, untouched_seconds=untouched_seconds, after=after)
-            if not page:
-                break
-            after, started = page[-1].id, time.monotonic()
+        for page in _pages(database, untouched_seconds):
+            if stopping():
+                return None
             for job in page:
-                try:
-                    done[_repair(queue, database, job, lease_seconds)] += 1
-                except (RedisError, LookupError, ValueError):
-                    log.exception("reconcile_failed", job_id=job.id)
-                    done["bad"] += 1
+                done[_repair_or_log(queue, database, job, lease_seconds)] += 1
             mark_reconciled(database, [job.id for job in page])
-            with queue_errors():
-                if client.get(lock) != me:
-                    break  # it took too long: somebody else has begun
-                client.pexpire(lock, LOCK_SECONDS * 1000)
-            time.sleep(max(0.0, len(page) / ROWS_PER_SECOND - (time.monotonic() - started)))
+            if not lock.renew():
+                return None
+        if untouched_seconds == 0:
+            # Started anew meanwhile: what was compared before may be gone again.
+            if queue.run_id() != run_id or not queue.look_at_canary(number, healer=lock.me)[0]:
+                return None
+            raise_canary(database, number)
     finally:
-        with queue_errors():
-            if client.get(lock) == me:
-                client.delete(lock)
+        lock.give_back()
     repaired = {kind: count for kind, count in done.items() if kind != "fine"}
     if repaired:
         log.warning("reconciled", **repaired)
@@ -79,29 +101,28 @@ def repair_job(queue: Queue, database: Database, job_id: str, *, lease_seconds: 
     return _repair(queue, database, job, lease_seconds) if job else "gone"
 
 
-def copy_pauses(queue: Queue, database: Database) -> None:
-    """Redis holds a copy of SQL's pauses."""
-    wanted = pauses(database)
-    with queue_errors():
-        client = queue.connections.commands()
-        held: Any = client.hkeys(queue.key("paused"))
-        for name in set(held) - set(wanted):
-            queue.resume(name)
-        for name, reason in wanted.items():
-            client.hset(queue.key("paused"), name, reason or "1")
+def _pages(database: Database, untouched_seconds: float) -> Iterator[list[OpenJob]]:
+    after = ""
+    while page := known_open_jobs(database, untouched_seconds=untouched_seconds, after=after):
+        started = time.monotonic()
+        yield page
+        after = page[-1].id
+        time.sleep(max(0.0, len(page) / ROWS_PER_SECOND - (time.monotonic() - started)))  # leave others some of both
+
+
+def _repair_or_log(queue: Queue, database: Database, job: OpenJob, lease_seconds: float) -> str:
+    try:
+        return _repair(queue, database, job, lease_seconds)
+    except QueueUnavailable:
+        raise
+    except (RedisError, LookupError, ValueError):
+        log.exception("reconcile_failed", job_id=job.id)
+        return "bad"
 
 
 def _repair(queue: Queue, database: Database, job: OpenJob, lease_seconds: float) -> str:
-    state, token, held = queue.inspect(job.id)
-    if job.in_flight and state not in ENDED and (not held or token < job.fence):
-        # Put back as running under its fence: a living owner's next beat matches, a dead one's lease runs out.
-        return "adopted" if queue.adopt(job, token=job.fence, lease_seconds=lease_seconds) else "fine"
-    if state in ENDED:
-        again = open_job(database, job.id)  # it may have ended in SQL since the page was read
-        if again is None:
-            return "fine"
-    elif state and held:
-        return "fine"
-    elif state:
-        queue.mend(job.id, state)
-    return "rebuilt" if queue.enqueue(job, mode="rebuild") else "fine"
+    answer = queue.reconcile(job, lease_seconds=lease_seconds)
+    if answer != "ended":
+        return answer
+    again = open_job(database, job.id)  # it may have ended in SQL since the page was read
+    return "fine" if again is None else queue.reconcile(again, lease_seconds=lease_seconds, sure=True)

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError
 from settings import ROOT
 
 LUA = ROOT / "lua"
+SHARED = LUA / "shared"
 _HEADER = re.compile(r"^-- (INCLUDE|KEYS|ARGV|RETURNS):\s*(.*)$")
 
 
@@ -50,7 +51,7 @@ def load_script(name: str) -> Script:
     """Read a Lua file with its includes."""
     path = LUA / f"{name}.lua"
     header = read_header(path)
-    parts = [(LUA / f"{part}.lua").read_text() for part in header.get("INCLUDE", ())]
+    parts = [(SHARED / f"{part}.lua").read_text() for part in header.get("INCLUDE", ())]
     source = "\n".join([*parts, path.read_text()])
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), header["ARGV"])
 

@@ -22,6 +22,7 @@ from tests.support.servers import bare_path, postgres_server, redis_server
 from tests.support.workers import WorkerProcess
 from tests.support.workers import start_worker as spawn_worker
 
+CANARY = "{video_generation_queue}:canary"
 SYSTEMD = ("INVOCATION_ID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM", "WATCHDOG_USEC")
 
 
@@ -88,6 +89,7 @@ def redis_url(redis_of_session: str, monkeypatch: pytest.MonkeyPatch) -> str:
     with redis.Redis.from_url(redis_of_session) as server:
         server.flushall()
         server.config_set("maxmemory", 0)
+        server.set(CANARY, 1)  # whole, as a first reconciler would leave it
     monkeypatch.setenv("REDIS_URL", redis_of_session)
     forget_settings()
     return redis_of_session

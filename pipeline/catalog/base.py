@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -48,6 +48,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient a pipeline is; what is None follows the settings."""
+
+    max_retries: int | None = None  # MAX_RETRIES
+    retry_seconds: tuple[float, ...] = ()  # the waits before each retry, the last one repeated; else RETRY_BASE_SECONDS
+    soft_seconds: float | None = None  # of the whole job: TASK_SOFT_TIME_LIMIT
+    hard_seconds: float | None = None  # of the whole job: TASK_TIME_LIMIT
+    keep_completed_seconds: float = 24 * 3600.0
+    keep_failed_seconds: float = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """A named graph of stages. `steps` replaces the plain list when the graph depends on the payload."""
 
@@ -58,9 +70,10 @@ class Pipeline:
     queue: str | None = None  # the default queue when not named
     only_when_named: bool = False  # a worker without --queues leaves its queue alone
     file_fields: tuple[str, ...] = ()  # fields whose paths become artifacts at the door
-    max_retries: int | None = None  # MAX_RETRIES unless told otherwise
     steps: Callable[[Any], tuple[Step, ...]] | None = None
     queues: tuple[str, ...] = ()  # further queues its steps may name
+    groups: tuple[str, ...] = ()  # whose limits its jobs heed, beside those of their queue, pipeline and tenant
+    policy: Policy = field(default_factory=Policy)
 
     def default_queue(self) -> str:
         """Where its jobs stand unless somebody says otherwise."""
@@ -108,12 +121,21 @@ def validate_payload(pipeline: Pipeline, data: dict[str, Any]) -> Payload:
     try:
         return pipeline.payload.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(_sentence(pipeline, error)) from None
+        raise InvalidInput(_sentence(pipeline, error.errors(include_url=False))) from None
 
 
-def _sentence(pipeline: Pipeline, error: ValidationError) -> str:
+def check_partly(pipeline: Pipeline, data: dict[str, Any], later: Collection[str]) -> None:
+    """Check a payload of which some fields are filled in later; InvalidInput for the others."""
+    try:
+        pipeline.payload.model_validate(data)
+    except ValidationError as error:
+        wrong = [one for one in error.errors(include_url=False) if not (one["loc"] and one["loc"][0] in later)]
+        if wrong:
+            raise InvalidInput(_sentence(pipeline, wrong)) from None
+
+
+def _sentence(pipeline: Pipeline, found: Sequence[Any]) -> str:
     # A mistyped name first: it is often why a required field is missing.
-    found = error.errors(include_url=False)
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     # A union reports one error a member: the one whose rule is ours speaks plainest; the field is what was typed.
     same = [one for one in found if one["loc"][:2] == first["loc"][:2]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,13 +24,17 @@ class SelftestPayload(Payload):
     fail_kind: str = Field("transient", pattern="^(transient|permanent|bug|host)$")
     crash_at: int = Field(0, ge=0, le=50, description="the stage in which the worker's process dies; 0: none")
     ignore_limits_at: int = Field(0, ge=0, le=50, description="the stage that looks neither at limits nor at signals")
+    children: int = Field(0, ge=0, le=1000, description="selftest jobs of one stage that a stage starts and waits for")
+    children_at: int = Field(1, ge=1, le=50, description="the stage that does")
+    child_fails: int = Field(0, ge=0, le=1000, description="how many of them fail")
+    child_edge: Literal["fail", "skip", "wait"] = Field("fail", description="what a failed one does to this job")
     two_queues: bool = Field(False, description=f"every second stage runs in {SECOND_QUEUE}")
     stage_seconds: float = Field(0, ge=0, le=86_400, description="the soft time limit of each stage; 0: the default")
     label: str = Field("", max_length=200)
 
     @model_validator(mode="after")
     def _within(self) -> Self:
-        for name in ("fail_at", "crash_at", "ignore_limits_at"):
+        for name in ("fail_at", "crash_at", "ignore_limits_at", "children_at"):
             if getattr(self, name) > self.stages:
                 raise ValueError(f"{name}={getattr(self, name)} is past the last of {self.stages} stages")
         return self

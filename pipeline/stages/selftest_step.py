@@ -23,6 +23,7 @@ class SelftestResult(BaseModel):
     number: int
     item: int | None = None
     artifact: Artifact | None = None
+    children: tuple[str, ...] = ()
 
 
 @stage("selftest_step", each="items", version="1")
@@ -37,7 +38,17 @@ def selftest_step(context: Context, item: int | None = None) -> SelftestResult:
         _fail(payload.fail_kind, number)
     _sleep(context, payload.seconds)
     artifact = _write(context, payload.bytes, number, item) if payload.bytes else None
-    return SelftestResult(number=number, item=item, artifact=artifact)
+    children = _children(context) if payload.children and payload.children_at == number else ()
+    return SelftestResult(number=number, item=item, artifact=artifact, children=children)
+
+
+def _children(context: Context) -> tuple[str, ...]:
+    """Start the other jobs and wait for them; how each ended, in order."""
+    payload = context.payload
+    for number in range(payload.children):
+        child = {"seconds": payload.seconds, "fail_at": int(number < payload.child_fails), "fail_kind": "permanent"}
+        context.spawn("selftest", child, on_failure=payload.child_edge)
+    return tuple(child.status for child in context.join())
 
 
 def _sleep(context: Context, seconds: float) -> None:

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from redis_client.answers import Grant
 from redis_client.connection import Connections
-from redis_client.queue import Grant, Queue
+from redis_client.gates import hold, release
+from redis_client.gates import take as take_rate
+from redis_client.queue import Queue
 from tests.queue.test_headers import SCRIPTS
-from tests.support.moves import MAIN, SECOND, job, ready, run_out, slot, sweep, take, whole
+from tests.support.moves import MAIN, SECOND, job, ready, rebuild, run_out, slot, sweep, take, whole
 from tests.support.servers import redis_server
 from tests.support.workers import wait_for
 
@@ -28,15 +31,18 @@ def node() -> Iterator[Queue]:
 
 def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: set[str] = set()
-    real = node._run
+    real = node.run
 
     def run(name: str, **values: Any) -> Any:
         ran.add(name)
         return real(name, **values)
 
-    monkeypatch.setattr(node, "_run", run)
+    monkeypatch.setattr(node, "run", run)
     server: Any = node.connections.commands()
     both = slot("w1", "0", MAIN, SECOND)
+    server.set(node.key("reconciler"), "me")
+    assert node.look_at_canary(0) == (False, "")
+    assert node.look_at_canary(0, healer="me") == (True, "me")
     for name in ("a", "b", "c"):
         node.enqueue(job(name, queue=SECOND if name == "b" else MAIN))
     node.enqueue(job("later", wait_ms=60_000))
@@ -56,13 +62,17 @@ def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.Mo
     node.cancel("later")
     server.hset(node.key("paused"), MAIN, "1")
     node.resume(MAIN)
-    assert node.inspect("last")[0] == "ready"
+    assert node.inspect("last").state == "ready"
     server.zrem(node.key(f"ready:{MAIN}"), "last")
-    assert node.mend("last", "ready")
-    assert node.enqueue(job("last"), mode="rebuild")
+    assert rebuild(node, job("last")) == "rebuilt"
     assert "last" in ready(node)
-    # beat and progress are sent past _run, on purpose: once.
-    assert ran | {"beat", "progress"} == set(SCRIPTS)
+    node.limit("tenant:default", 1)
+    node.limit("tenant:default", None)
+    assert take_rate(node, "vendor", per_second=1, burst=1) == 0
+    assert hold(node, "vendor", "me", slots=1, lease_seconds=30)
+    assert release(node, "vendor", "me")
+    # beat, progress and take are sent past `run`, on purpose: once.
+    assert ran | {"beat", "progress", "take"} == set(SCRIPTS)
 
 
 def test_all_keys_hash_to_one_slot(node: Queue) -> None:

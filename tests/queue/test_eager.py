@@ -49,7 +49,7 @@ def test_a_job_that_cannot_be_prepared_fails_in_the_end(client: RedisClient, mon
         raise RuntimeError("the records are odd")
 
     monkeypatch.setattr("pipeline.runner.plan_steps", broken)
-    monkeypatch.setattr("pipeline.runner.delay_seconds", lambda *_arguments: 0.0)
+    monkeypatch.setattr("pipeline.faults.delay_seconds", lambda *_arguments: 0.0)
     orchestrator = PipelineOrchestrator("job", client)
     for attempt in range(1, 4):
         with pytest.raises(TryAgain):

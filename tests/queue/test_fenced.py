@@ -12,18 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from artifacts import Artifact
 from database.engine import Database
 from database.fenced import FencedWrites
-from database.jobs import (
-    NewJob,
-    artifact_known,
-    find_events,
-    find_job,
-    find_stages,
-    insert_jobs,
-    open_job,
-    reopen,
-    request_cancel,
-)
+from database.jobs import NewJob, find_events, find_job, find_stages, insert_jobs
+from database.open_jobs import open_job
 from database.records import Begun, Holder, JobRecord, NotBegun
+from database.requests import reopen, request_cancel
+from database.uses import artifact_known
 from errors import DatabaseUnavailable, Fenced, InvalidInput, UnknownJob
 from tests.support.moves import checkpoint, failure
 
@@ -37,13 +30,13 @@ def writes(database: Database) -> FencedWrites:
 
 
 def begin(writes: FencedWrites, holder: Holder = ME, *, expired: int = 0) -> JobRecord:
-    answer = writes.begin(holder, expired=expired)
+    answer = writes.begin(holder, expired=expired, known=holder.token)
     assert isinstance(answer, Begun), answer
     return answer.job
 
 
 def refuse(writes: FencedWrites, holder: Holder, *, expired: int = 0) -> NotBegun:
-    answer = writes.begin(holder, expired=expired)
+    answer = writes.begin(holder, expired=expired, known=holder.token)
     assert isinstance(answer, NotBegun), answer
     return answer
 
@@ -122,7 +115,7 @@ def test_begin_of_a_job_that_somebody_wants_cancelled(writes: FencedWrites) -> N
     now = row(writes)
     assert (now["status"], now["in_flight"], now["fence"]) == ("cancelled", False, 20)
     with pytest.raises(Fenced):
-        writes.checkpoint(ME, JobRecord(*[None] * 12), checkpoint())  # type: ignore[arg-type]
+        writes.checkpoint(ME, JobRecord(*[None] * 13), checkpoint())  # type: ignore[arg-type]
 
 
 def test_of_two_who_begin_at_once_the_higher_token_works(writes: FencedWrites) -> None:
@@ -131,7 +124,7 @@ def test_of_two_who_begin_at_once_the_higher_token_works(writes: FencedWrites) -
 
     def body(holder: Holder) -> None:
         barrier.wait()
-        answers[holder.token] = writes.begin(holder, expired=0)
+        answers[holder.token] = writes.begin(holder, expired=0, known=holder.token)
 
     threads = [threading.Thread(target=body, args=(holder,)) for holder in holders]
     for thread in threads:
@@ -463,7 +456,7 @@ def test_reopen_keeps_what_is_done_and_counts_anew(writes: FencedWrites) -> None
     job = begin(writes)
     writes.checkpoint(ME, job, checkpoint("step_1", progress=50.0))
     writes.fail(ME, job, failure("step_2", attempt=4))
-    opened = reopen(writes.database, "a")
+    (opened,) = reopen(writes.database, "a")
     assert (opened.fence, opened.progress, opened.status) == (10, 50.0, "pending")
     found = {stage["stage"]: (stage["status"], stage["attempt"]) for stage in find_stages(writes.database, "a")}
     assert found == {"step_1": ("completed", 0), "step_2": ("failed", 0)}
@@ -514,7 +507,7 @@ def test_a_database_that_is_away_is_trouble_of_the_host(tmp_path: Any) -> None:
         away = Database(url)
         assert not away.ping()
         with pytest.raises(DatabaseUnavailable):
-            FencedWrites(away).begin(ME, expired=0)
+            FencedWrites(away).begin(ME, expired=0, known=0)
         away.dispose()
 
 

@@ -5,14 +5,17 @@ import re
 import pytest
 
 from redis_client.queue import Queue
-from redis_client.scripts import LUA, load_script, read_header
+from redis_client.scripts import LUA, SHARED, load_script, read_header
 
-LIBRARIES = {"common", "grant"}
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.stem not in LIBRARIES)
+LIBRARIES = sorted(path.stem for path in SHARED.glob("*.lua"))
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
+# Libraries in the order in which they are sent: each may call those before it.
+ORDER = ["common", "standing", "groups", "running", "grant"]
+_FUNCTION = re.compile(r"^local function (\w+)", re.MULTILINE)
 
 
 def body_of(name: str) -> str:
-    lines = (LUA / f"{name}.lua").read_text().splitlines()
+    lines = ((SHARED if name in LIBRARIES else LUA) / f"{name}.lua").read_text().splitlines()
     return "\n".join(line.split("--")[0] for line in lines)
 
 
@@ -32,14 +35,31 @@ def test_every_argument_is_used_and_none_is_unnamed(name: str) -> None:
     assert used == set(range(1, len(names) + 1))
 
 
+def calls(name: str) -> set[str]:
+    """The libraries whose functions a file calls."""
+    body = body_of(name)
+    return {
+        library
+        for library in LIBRARIES
+        if library != name and any(re.search(rf"\b{one}\(", body) for one in _FUNCTION.findall(body_of(library)))
+    }
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_includes_what_it_calls_and_no_more(name: str) -> None:
     included = read_header(LUA / f"{name}.lua").get("INCLUDE", ())
-    assert set(included) <= LIBRARIES
-    assert ("grant(" in body_of(name)) == ("grant" in included)
+    wanted = calls(name) | {"common"}
+    for _ in ORDER:
+        wanted |= {needed for library in wanted for needed in calls(library)}
+    assert list(included) == [library for library in ORDER if library in wanted]
 
 
-@pytest.mark.parametrize("name", sorted(LIBRARIES))
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_library_calls_only_those_before_it(name: str) -> None:
+    assert calls(name) <= set(ORDER[: ORDER.index(name)])
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_a_library_reads_no_arguments_of_its_own(name: str) -> None:
     assert "ARGV" not in body_of(name)
 

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from redis_client.answers import Busy, Claim, Grant, Nothing, Slot
 from redis_client.connection import Connections
-from redis_client.queue import HEAD_START_SECONDS, Busy, Claim, Grant, Nothing, Queue, Slot
+from redis_client.queue import HEAD_START_SECONDS, Queue
 from tests.support.moves import MAIN, SECOND, job, slot, whole
 
 IDS = [f"j{number}" for number in range(6)]

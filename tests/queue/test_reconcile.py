@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import text
 
 from database.fenced import FencedWrites
-from database.jobs import NewJob, insert_jobs, known_open_jobs, mark_reconciled
+from database.jobs import NewJob, insert_jobs
+from database.open_jobs import known_open_jobs, mark_reconciled
 from database.records import Begun, NotBegun
+from redis_client.answers import Grant
 from redis_client.client import RedisClient
-from redis_client.queue import Grant
 from redis_client.reconcile import reconcile
 from tests.support.agree import assert_agree, snapshot
 from tests.support.moves import (
@@ -24,6 +25,7 @@ from tests.support.moves import (
     ready,
     run_out,
     slot,
+    stands,
     sweep,
     take,
     whole,
@@ -32,7 +34,7 @@ from tests.support.moves import (
 
 def repair(client: RedisClient, *, untouched_seconds: float = 0.0) -> dict[str, int]:
     done = reconcile(client.queue, client.database, lease_seconds=LEASE_SECONDS, untouched_seconds=untouched_seconds)
-    return dict(done)
+    return dict(done or {})
 
 
 def enqueue(client: RedisClient, *names: str, **options: Any) -> None:
@@ -66,7 +68,7 @@ def test_a_job_in_flight_is_put_back_as_running_under_its_fence_and_not_run_twic
     record = begin(any_client, grant)
     any_client.get_client().flushall()
     assert repair(any_client) == {"adopted": 1}
-    assert queue.inspect("a") == ("running", grant.token, True)
+    assert stands(queue) == ("running", grant.token)
     assert ready(queue) == []
     # Its living owner's next beat matches; it goes on and ends it.
     words = queue.beat(any_client.get_client(), worker="w1", lease_seconds=30, record={}, jobs=[("a", grant.token)])
@@ -106,7 +108,7 @@ def test_a_rewound_redis_that_holds_a_running_job_ready_under_an_older_token(cli
     assert ready(client.queue) == ["a"]
     assert repair(client) == {"adopted": 1}
     assert_agree(client, workers=0)
-    assert client.queue.inspect("a") == ("running", grant.token, True)
+    assert stands(client.queue) == ("running", grant.token)
 
 
 def test_a_token_issued_by_a_rewound_redis_is_above_the_fence_in_the_end(client: RedisClient) -> None:
@@ -117,11 +119,12 @@ def test_a_token_issued_by_a_rewound_redis_is_above_the_fence_in_the_end(client:
     with client.database.write() as connection:
         connection.execute(text("UPDATE jobs SET fence = :fence"), {"fence": ahead.token + 10**9})
     writes = FencedWrites(client.database)
-    refused = writes.begin(holder(ahead), expired=0)
+    refused = writes.begin(holder(ahead), expired=0, known=0)
     assert isinstance(refused, NotBegun)
     assert refused.verdict == "stale"
     queue.requeue(slot(), ahead, floor=refused.floor)
-    assert isinstance(writes.begin(holder(take(queue)), expired=0), Begun)
+    again = take(queue)
+    assert isinstance(writes.begin(holder(again), expired=0, known=again.known), Begun)
     assert server.hget(queue.key("job:a"), "floor") == str(ahead.token + 10**9)
 
 
@@ -153,7 +156,8 @@ def test_a_hole_in_an_index_is_mended(client: RedisClient, index: str) -> None:
     if index == "leases":
         take(client.queue)
     client.get_client().zrem(client.queue.key(index), "a")
-    assert repair(client) == {"rebuilt": 1}
+    # Claimed and not begun: SQL does not know its token yet, so it runs on.
+    assert repair(client) == {"adopted" if index == "leases" else "rebuilt": 1}
     assert_agree(client, workers=1)
 
 
@@ -257,7 +261,7 @@ def test_a_cancelled_job_whose_worker_died_ends_with_the_next_claim(client: Redi
     sweep(queue)
     assert client.cancel("a") == "processing"
     grant = take(queue, slot("w2"))
-    answer = FencedWrites(client.database).begin(holder(grant, "label-w2"), expired=grant.expired)
+    answer = FencedWrites(client.database).begin(holder(grant, "label-w2"), expired=grant.expired, known=grant.known)
     assert answer == NotBegun("cancelled", "cancelled")
     queue.finish(slot("w2"), grant, status="cancelled")
     assert_agree(client, workers=1)
@@ -282,6 +286,8 @@ def test_a_lost_beat_of_a_job_that_sql_still_gives_to_its_worker_is_adopted(clie
 def test_reconcile_of_a_whole_redis_changes_nothing_but_its_marks(client: RedisClient) -> None:
     enqueue(client, "a", "b", "c")
     begin(client, take(client.queue))
-    before = whole(client.queue)
+    repair(client)
+    marks = {client.queue.key("canary"), client.queue.key("swept")}
+    before = {key: value for key, value in whole(client.queue).items() if key not in marks}
     assert repair(client) == {"fine": 3}
-    assert whole(client.queue) == before
+    assert {key: value for key, value in whole(client.queue).items() if key not in marks} == before

@@ -1,18 +1,21 @@
 """A run under a claim, on both databases: what a stage may break is its own try, and never the worker."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
 from artifacts import LocalStore
+from database.checkpoint_rows import write_done
 from database.engine import Database
 from database.fenced import FencedWrites
 from database.jobs import find_job, find_stages
 from database.records import Begun, Holder
 from errors import HostTrouble, InvalidInput
 from pipeline import stage as stages
+from pipeline.family import Family
 from pipeline.outcome import Outcome
 from pipeline.runner import Runner
 from pipeline.settle import Ended, write_outcome
@@ -34,12 +37,20 @@ class Desk:
     def run(self, *, stop: StopSignal | None = None) -> tuple[Outcome, Ended]:
         self.token += 1
         with self.client.database.write() as connection:
-            connection.execute(text("UPDATE jobs SET not_before_ms = NULL"))
+            connection.execute(
+                text("UPDATE jobs SET not_before_ms = NULL, status = 'pending' WHERE finished_ms IS NULL")
+            )
         holder = Holder("a", self.token, "w")
-        begun = self.writes.begin(holder, expired=0)
+        begun = self.writes.begin(holder, expired=0, known=holder.token)
         assert isinstance(begun, Begun)
         stop = stop or StopSignal()
-        outcome = self.runner.run(begun.job, holder, stop=stop, publish=lambda progress, *_: self.told.append(progress))
+        outcome = self.runner.run(
+            begun.job,
+            holder,
+            stop=stop,
+            publish=lambda progress, *_: self.told.append(progress),
+            family=Family(self.client, self.client.database, holder, begun.job),
+        )
         return outcome, write_outcome(self.writes, holder, begun.job, outcome, stop)
 
     def row(self) -> dict[str, Any]:
@@ -144,15 +155,13 @@ def test_a_result_that_cannot_be_stored_is_that_stages_failure(
 ) -> None:
     """The last stage's commit is the terminal one: what breaks there must not kill the worker either."""
     enqueue(desk, stages=2)
-    real = FencedWrites._write_stage
+    real = write_done
 
-    def spoiled(self: Any, connection: Connection, holder: Any, job: Any, done: Any) -> None:
-        from dataclasses import replace
-
-        real(self, connection, holder, job, replace(done, result=value) if done.stage == broken else done)
+    def spoiled(where: Any, connection: Connection, holder: Any, job: Any, done: Any) -> None:
+        real(where, connection, holder, job, replace(done, result=value) if done.stage == broken else done)
 
     broken = "step_2" if last else "step_1"
-    monkeypatch.setattr(FencedWrites, "_write_stage", spoiled)
+    monkeypatch.setattr("database.fenced.write_done", spoiled)
     _, ended = desk.run()
     assert ended.move == "requeue"
     now = desk.row()

@@ -13,8 +13,9 @@ from states import OPEN, JobStatus
 
 # Every key of the protocol (PROTOCOL section 2), after the prefix.
 KEYS = re.compile(
-    r"(inbox|inbox_bad|ready:.+|queue:.+|delayed|leases|parked:.+|group:.+|limits|paused|fair|job:.+|slots|workers"
-    r"|worker:.+|events:.+|rate:.+|sem:.+|canary|reconciler|swept|bad)"
+    r"(inbox|inbox_bad|ready:.+|lane:.+|lanes:.+|fair:.+|weights|queue:.+|delayed|leases|parked:.+|parking|parking:.+"
+    r"|group:.+|limits|paused|job:.+|slots|workers|worker:.+|events:.+|rate:.+|sem:.+|canary|reconciler|swept|bad"
+    r"|database)"
 )
 NOBODY = "#"  # the slot of a job that the reconciler put back for a worker it cannot ask
 
@@ -24,7 +25,7 @@ def snapshot(client: RedisClient) -> dict[str, Any]:
     redis, prefix, default = client.get_client(), client.queue.prefix, client.queue.namespace
     keys: list[str] = sorted(str(key) for key in redis.scan_iter(count=1000))
     unknown = [key for key in keys if key != default and not (key.startswith(prefix) and _known(key, prefix))]
-    jobs, ready, lists = {}, {}, {}
+    jobs, ready, lists, parked, lanes, groups = {}, {}, {}, {}, {}, {}
     for key in keys:
         kind, _, name = key.removeprefix(prefix).partition(":")
         if key == default:
@@ -35,10 +36,20 @@ def snapshot(client: RedisClient) -> dict[str, Any]:
             ready[name] = dict(_pairs(redis, key))
         elif kind == "queue":
             lists[name] = redis.lrange(key, 0, -1)
+        elif kind == "parked":
+            parked[name] = dict(_pairs(redis, key))
+        elif kind == "lane":
+            lanes[name] = dict(_pairs(redis, key))
+        elif kind == "group":
+            groups[name] = redis.zrange(key, 0, -1)
     return {
         "jobs": jobs,
         "ready": ready,
         "lists": lists,
+        "parked": parked,
+        "lanes": lanes,
+        "groups": groups,
+        "limits": {group: int(most) for group, most in redis.hgetall(prefix + "limits").items()},
         "delayed": dict(_pairs(redis, prefix + "delayed")),
         "leases": dict(_pairs(redis, prefix + "leases")),
         "slots": redis.hgetall(prefix + "slots"),
@@ -55,11 +66,13 @@ def disagreements(client: RedisClient, *, workers: int | None = None) -> list[st
     """
     held = snapshot(client)
     with client.database.read() as connection:
-        columns = (Job.id, Job.queue, Job.status, Job.in_flight, Job.fence)
+        columns = (Job.id, Job.queue, Job.status, Job.in_flight, Job.fence, Job.not_before_ms)
         rows = {row.id: row for row in connection.execute(select(*columns))}
     wrong = [f"the key {key} belongs to no pattern" for key in held["unknown"]]
     wrong += _places(held, rows)
     wrong += _slots(held)
+    wrong += _lanes(held)
+    wrong += _groups(held)
     allowed = held["workers"] if workers is None else workers
     for queue, bells in held["lists"].items():
         count = len(held["ready"].get(queue, {}))
@@ -78,6 +91,7 @@ def _places(held: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     wrong = []
     indexes = {"delayed": held["delayed"], "leases": held["leases"]}
     indexes |= {f"ready:{queue}": ids for queue, ids in held["ready"].items()}
+    indexes |= {f"parked:{name}": ids for name, ids in held["parked"].items()}
     standing: dict[str, list[str]] = {}
     for index, ids in indexes.items():
         for job_id in ids:
@@ -91,7 +105,16 @@ def _places(held: dict[str, Any], rows: dict[str, Any]) -> list[str]:
             continue
         job, places = held["jobs"].get(job_id, {}), standing.get(job_id, [])
         state = job.get("state")
-        wanted = {"ready": f"ready:{row.queue}", "delayed": "delayed", "running": "leases"}.get(state or "")
+        if row.status == JobStatus.WAITING and row.not_before_ms is None:  # for children or a person
+            if places or state not in {None, "waiting"}:
+                wrong.append(f"{job_id} waits without a time in SQL, is {state} in Redis and stands in {places}")
+            continue
+        wanted = {
+            "ready": f"ready:{row.queue}",
+            "delayed": "delayed",
+            "running": "leases",
+            "parked": f"parked:{job.get('parked')}:{row.queue}",
+        }.get(state or "")
         if places != [wanted]:
             wrong.append(f"{job_id} is {row.status} in SQL and {state} in Redis, and stands in {places}, not {wanted}")
         if row.status == JobStatus.PROCESSING and state != "running":
@@ -113,6 +136,39 @@ def _slots(held: dict[str, Any]) -> list[str]:
         if slot != NOBODY and held["slots"].get(slot) != job_id:
             wrong.append(f"{job_id} is leased to slot {slot}, which holds {held['slots'].get(slot)}")
     return wrong
+
+
+def _lanes(held: dict[str, Any]) -> list[str]:
+    """Every ready job stands in the lane of its tenant, with the same score, and nothing else does."""
+    wanted: dict[str, dict[str, float]] = {}
+    for queue, ids in held["ready"].items():
+        for job_id, score in ids.items():
+            lane = f"{queue}:{held['jobs'].get(job_id, {}).get('tenant')}"
+            wanted.setdefault(lane, {})[job_id] = score
+    return [] if wanted == held["lanes"] else [f"lanes are {held['lanes']}, not {wanted}"]
+
+
+def _groups(held: dict[str, Any]) -> list[str]:
+    """Who runs counts in each of its limited groups; nobody sleeps beside free room."""
+    wrong, running = [], {group: set[str]() for group, most in held["limits"].items() if most >= 0}
+    for job_id in held["leases"]:
+        for group in _groups_of(held["jobs"].get(job_id, {})) & running.keys():
+            running[group].add(job_id)
+    for group, ids in running.items():
+        if ids != set(held["groups"].get(group, ())):
+            wrong.append(f"of group {group} run {ids}, counted are {held['groups'].get(group)}")
+    for name, ids in held["parked"].items():
+        group, most = name.rpartition(":")[0], held["limits"].get(name.rpartition(":")[0], -1)
+        has_room = most < 0 or len(running.get(group, ())) < most
+        stand_for = [one for queue in held["ready"].values() for one in queue if group in _groups_of(held["jobs"][one])]
+        if has_room and not stand_for:
+            wrong.append(f"{sorted(ids)} are parked for {group}, which has room, and nothing of it is ready")
+    return wrong
+
+
+def _groups_of(job: dict[str, str]) -> set[str]:
+    extra = {name for name in job.get("groups", "").split(",") if name}
+    return extra | {f"{kind}:{job.get(kind)}" for kind in ("queue", "pipeline", "tenant")}
 
 
 def _known(key: str, prefix: str) -> bool:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from database.fenced import FencedWrites
-from database.jobs import OpenJob
+from database.open_jobs import OpenJob
 from database.records import Begun, Checkpoint, Failure, Holder, JobRecord
+from redis_client.answers import Grant, Slot
 from redis_client.client import RedisClient
-from redis_client.queue import Grant, Queue, Slot
+from redis_client.queue import Queue
 
 MAIN, SECOND = "video_generation_queue", "selftest-queue"
 LEASE_SECONDS = 30.0
@@ -80,6 +81,24 @@ def whole(queue: Queue) -> dict[str, Any]:
     return held
 
 
+def forget(queue: Queue) -> None:
+    """Redis is emptied, and said to be whole all the same: what the test puts there is all there is."""
+    redis: Any = queue.connections.commands()
+    redis.flushall()
+    redis.set(queue.key("canary"), 1)
+
+
+def rebuild(queue: Queue, row: OpenJob) -> str:
+    """What the reconciler does with one open row; what that was."""
+    return queue.reconcile(row, lease_seconds=LEASE_SECONDS)
+
+
+def stands(queue: Queue, job_id: str = "a") -> tuple[str, int]:
+    """The state and token of a job in Redis."""
+    found = queue.inspect(job_id)
+    return found.state, found.token
+
+
 def run_out(queue: Queue, job_id: str = "a") -> None:
     """The lease of a job has run out."""
     queue.connections.commands().zadd(queue.key("leases"), {job_id: 1})
@@ -92,7 +111,9 @@ def sweep(queue: Queue) -> dict[str, int]:
 
 def begin(client: RedisClient, grant: Grant, owner: str = "label-w1", *, quarantine: int = 3) -> JobRecord:
     """Begin a granted job in SQL, and be sure that it began."""
-    answer = FencedWrites(client.database, quarantine).begin(holder(grant, owner), expired=grant.expired)
+    answer = FencedWrites(client.database, quarantine).begin(
+        holder(grant, owner), expired=grant.expired, known=grant.known
+    )
     assert isinstance(answer, Begun), answer
     return answer.job
 

@@ -1,0 +1,54 @@
+"""Single facts about this database: whose store and queue belong to it, and how often the fleet has swept."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection, select, update
+
+from database.engine import Database
+from database.statements import dialect_insert
+from database.tables import Meta
+from errors import Permanent
+
+CANARY = "canary"
+
+
+def bind_store(database: Database, identity: str) -> None:
+    """Tie the database to its artifact store; Permanent when it belongs to another one."""
+    with database.write() as connection:
+        known = _first(database, connection, "store_id", identity)
+    if known != identity:
+        raise Permanent("ARTIFACT_STORE is not the store that this database knows: its files would all be missing")
+
+
+def database_id(database: Database) -> str:
+    """A name that this database gave itself at its first use."""
+    with database.read() as connection:
+        known = connection.execute(select(Meta.value).where(Meta.name == "database_id")).scalar()
+    if known is not None:
+        return str(known)
+    with database.write() as connection:
+        return _first(database, connection, "database_id", secrets.token_hex(16))
+
+
+def canary(database: Database) -> int:
+    """The number that Redis must not be below (see lua/canary.lua)."""
+    with database.read() as connection:
+        return int(connection.execute(select(Meta.value).where(Meta.name == CANARY)).scalar() or 0)
+
+
+def raise_canary(database: Database, number: int) -> None:
+    """From `number` to the next, unless somebody was faster."""
+    with database.write() as connection:
+        _first(database, connection, CANARY, "0")
+        connection.execute(
+            update(Meta).where(Meta.name == CANARY, Meta.value == str(number)).values(value=str(number + 1))
+        )
+
+
+def _first(database: Database, connection: Connection, name: str, value: str) -> str:
+    """Set a fact that nobody has set; what it is now."""
+    first = dialect_insert(database)(Meta).values(name=name, value=value)
+    connection.execute(first.on_conflict_do_nothing(index_elements=["name"]))
+    return str(connection.execute(select(Meta.value).where(Meta.name == name)).scalar_one())

@@ -1,0 +1,51 @@
+"""Fleet-wide care for what everybody shares: rate limits and slots of a resource, such as a vendor's key."""
+
+from __future__ import annotations
+
+import re
+
+from errors import InvalidInput
+from redis_client.connection import queue_errors
+from redis_client.queue import Queue
+from redis_client.scripts import call_script
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")
+
+
+def take(queue: Queue, bucket: str, *, per_second: float, burst: int, cost: int = 1) -> float:
+    """Ask for `cost` calls now; 0 when granted, else the seconds to wait before asking again.
+
+    In any window at most burst + window * per_second are granted. Sent once: a lost reply costs a call, never two.
+    """
+    _refuse_odd(bucket)
+    if per_second <= 0 or not 1 <= cost <= burst:
+        raise InvalidInput(
+            f"rate {bucket}: {per_second:g} a second with a burst of {burst} never grants {cost} at once"
+        )
+    with queue_errors():
+        wait_us = call_script(
+            queue.connections.commands(),
+            "take",
+            queue.prefix,
+            bucket=bucket,
+            interval_us=max(1, round(1e6 / per_second)),
+            burst=burst,
+            cost=cost,
+        )
+    return int(wait_us) / 1e6
+
+
+def hold(queue: Queue, resource: str, holder: str, *, slots: int, lease_seconds: float) -> bool:
+    """Take one of the slots of a resource, or keep it; False when all are taken. A worker's beats renew it."""
+    _refuse_odd(resource)
+    return bool(queue.run("hold", resource=resource, holder=holder, slots=slots, lease_ms=int(lease_seconds * 1000)))
+
+
+def release(queue: Queue, resource: str, holder: str) -> bool:
+    """Give a slot back; False when it was not held."""
+    return bool(queue.run("release", resource=resource, holder=holder))
+
+
+def _refuse_odd(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"resource {name!r}: use letters, digits and . _ : @ -, at most 128")
