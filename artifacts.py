@@ -6,9 +6,10 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -94,6 +95,43 @@ class LocalStore:
         except OSError:
             return False
 
+    def remove(self, digest: str, *, untouched_seconds: float) -> bool:
+        """Delete a file that nobody has put here for so long; False when it is fresh, or not there.
+
+        It is taken aside first and looked at there, so that somebody who puts it here at this moment keeps it.
+        """
+        path = self.path(digest)
+        aside = self.root / f".{os.getpid()}-{secrets.token_hex(6)}.gone"
+        horizon = time.time() - untouched_seconds
+        try:
+            if path.stat().st_mtime > horizon:
+                return False
+            path.rename(aside)
+            if aside.stat().st_mtime > horizon and not path.exists():
+                aside.rename(path)
+                return False
+            aside.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise HostTrouble(f"the artifact store {self.root} cannot be written: {error.strerror or error}") from error
+        return True
+
+    def old_files(self, part: int, *, untouched_seconds: float) -> list[str]:
+        """The digests of the files in part 0 to 255 of the store that nobody has touched for so long."""
+        folder, horizon = self.root / f"{part:02x}", time.time() - untouched_seconds
+        with suppress(OSError):
+            return [one.name for one in os.scandir(folder) if len(one.name) == 64 and one.stat().st_mtime < horizon]
+        return []
+
+    def sweep_aside(self, *, untouched_seconds: float) -> None:
+        """Delete what writers left behind that died in the middle."""
+        horizon = time.time() - untouched_seconds
+        with suppress(OSError):
+            for one in os.scandir(self.root):
+                if one.name.endswith((".part", ".bytes", ".gone")) and one.stat().st_mtime < horizon:
+                    Path(one.path).unlink(missing_ok=True)
+
     def identity(self) -> str:
         """The id of this store, made with it: a database refuses another folder than the one its artifacts are in."""
         path = self.root / ".store-id"
@@ -149,3 +187,20 @@ def artifacts_in(value: object) -> list[Artifact]:
     if isinstance(value, list | tuple):
         return [found for part in value for found in artifacts_in(part)]
     return []
+
+
+def find_artifacts(value: Any) -> list[Artifact]:
+    """Every artifact named in stored JSON, at any depth, each digest once."""
+    found: dict[str, Artifact] = {}
+    waiting = [value]
+    while waiting:
+        part = waiting.pop(0)
+        if isinstance(part, dict):
+            if {"sha256", "size", "media_type"} <= part.keys():
+                artifact = Artifact.model_validate({name: part[name] for name in Artifact.model_fields if name in part})
+                found.setdefault(artifact.sha256, artifact)
+            else:
+                waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+    return list(found.values())

@@ -1,17 +1,18 @@
-"""Jobs for people: enqueue, run, watch, show, list, cancel, retry, pause, resume, demo. `python jobs.py --help`."""
+"""Jobs for people: enqueue, run, watch, show, why, cancel, retry, replay, pause and more. `python jobs.py --help`."""
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from cli import fleet, mending
 from cli.door import (
     EXIT_AGAIN,
-    EXIT_FAILED,
+    AsJson,
+    JobId,
     Output,
     complain,
     console,
@@ -41,8 +42,6 @@ app = typer.Typer(
 )
 
 PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="See `jobs.py pipelines`.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="See `jobs.py queues`.")]
 SetFields = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,7 +59,11 @@ OutputOption = Annotated[
     Output, typer.Option("--output", help="json: one document a line; auto: json unless on a terminal.")
 ]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to follow the job.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+# Commands of their own rooms, at the same door.
+app.add_typer(mending.app)
+app.add_typer(fleet.app)
 
 
 @app.callback()
@@ -81,6 +84,12 @@ def enqueue(
     count: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="So many equal jobs; their ids end in a number.")
     ] = None,
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", metavar="NAME", help="A group whose limit it heeds (repeat it).")
+    ] = None,
+    then: Annotated[
+        str | None, typer.Option("--then", metavar="JSON", help="The job that follows: pipeline, payload, take ...")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no stage of an earlier job.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and print its result.")] = False,
     timeout: Timeout = LONGEST_SECONDS,
@@ -88,7 +97,7 @@ def enqueue(
 ) -> None:
     """Put a job in its queue; a worker takes it from there."""
     from cli.entering import enqueue_count, enqueue_one, numbered
-    from cli.payload import ANYWHERE, read_payload
+    from cli.payload import ANYWHERE, read_object, read_payload
     from pipeline.catalog.base import find_pipeline
     from redis_client import redis_client
 
@@ -108,6 +117,8 @@ def enqueue(
         delay=delay,
         tenant=tenant,
         reuse=not fresh,
+        groups=groups or (),
+        then=read_object("--then", then),
         roots=ANYWHERE,
     )
     if count is None:
@@ -221,30 +232,6 @@ def list_(
 
 
 @app.command()
-def cancel(job_id: JobId) -> None:
-    """Cancel a job: at once when it does not run, else its worker stops it at its next safe point."""
-    from redis_client import redis_client
-
-    status = redis_client.cancel(job_id)
-    if status == JobStatus.CANCELLED:
-        print(f"job {job_id} is cancelled")
-    elif status == JobStatus.PROCESSING:
-        print(f"job {job_id} is running: its worker stops it at the next safe point")
-    else:
-        complain(f"job {job_id} is {status} already")
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command()
-def retry(job_id: JobId) -> None:
-    """Ask for a failed, cancelled or quarantined job again; its finished stages are kept."""
-    from redis_client import redis_client
-
-    redis_client.retry(job_id)
-    print(f"job {job_id} stands in its queue again")
-
-
-@app.command()
 def pipelines(
     name: Annotated[str | None, typer.Argument(metavar="PIPELINE", help="Only this one.")] = None,
     as_json: AsJson = False,
@@ -259,50 +246,6 @@ def pipelines(
         print_json(records, indent=True)
     else:
         console().print(pipelines_view(records))
-
-
-@app.command()
-def queues(as_json: AsJson = False) -> None:
-    """The queues: how many jobs by status, how many are ready, which are paused."""
-    from cli.show import queues_view
-    from redis_client import redis_client
-
-    found = redis_client.queues()
-    if as_json:
-        print_json(found, indent=True)
-    else:
-        console().print(queues_view(found))
-
-
-@app.command()
-def workers(as_json: AsJson = False) -> None:
-    """The workers that are alive, and what they do."""
-    from cli.show import workers_view
-    from redis_client import redis_client
-
-    found = redis_client.workers()
-    if as_json:
-        print_json(found, indent=True)
-    else:
-        console().print(workers_view(found))
-
-
-@app.command()
-def pause(queue: QueueName, reason: Annotated[str, typer.Option(help="Why; shown by `queues`.")] = "") -> None:
-    """Let no job of a queue start; what runs goes on."""
-    from redis_client import redis_client
-
-    redis_client.pause(queue, reason=reason, by=_person())
-    print(f"queue {queue} is paused")
-
-
-@app.command()
-def resume(queue: QueueName) -> None:
-    """Let the jobs of a paused queue start again."""
-    from redis_client import redis_client
-
-    redis_client.resume(queue)
-    print(f"queue {queue} is open")
 
 
 @app.command()
@@ -339,13 +282,6 @@ def _refuse_unknown(pipeline: str | None, queue: str | None) -> None:
 
 def _new_id(pipeline: str) -> str:
     return f"{pipeline}-{secrets.token_hex(6)}"
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""  # a user id without a name, as containers have
 
 
 def main() -> None:

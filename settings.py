@@ -6,6 +6,7 @@ A wrong value stops the program at start with one sentence that names the settin
 from __future__ import annotations
 
 import os
+import platform
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
 
     state_dir: Path = Path("var")
     redis_url: SecretStr | None = None
+    redis_allow_insecure: bool = False
     database_url: SecretStr | None = None
     artifact_store: str | None = None
     input_roots: Annotated[tuple[Path, ...], NoDecode] = ()
@@ -165,6 +167,21 @@ def child_environment(**extra: str) -> dict[str, str]:
     """The environment for a child process: this one's, without any secret, and `extra`."""
     secret = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     return {name: value for name, value in os.environ.items() if name.upper() not in secret} | extra
+
+
+def this_host() -> tuple[str, str]:
+    """The name of this machine, and a word that only its kernel has, and only until it boots again."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return platform.node()[:128], boot
+
+
+def is_same_host(name: str, boot: str) -> bool:
+    """Whether that was this machine: containers share its kernel, and a reboot keeps its name."""
+    ours = this_host()
+    return name == ours[0] or boot == ours[1]
 
 
 def notify_socket() -> str | None:

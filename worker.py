@@ -24,6 +24,7 @@ import process
 from artifacts import open_store
 from daemon.arguments import WORKER_ID, is_worker_id, parse_arguments
 from daemon.beat import Beat
+from daemon.collector import Collector
 from daemon.crew import Crew, Lane, Running, parse_lanes
 from daemon.fetcher import Fetcher
 from daemon.housekeeping import Health, Housekeeping
@@ -31,7 +32,7 @@ from daemon.notify import notify
 from daemon.settle import Desk
 from daemon.signals import Signals
 from database.engine import get_database
-from database.meta import bind_store
+from database.meta import bind_host, bind_store
 from database.open_jobs import open_elsewhere, open_in_queues
 from errors import HostTrouble, Permanent
 from log import configure_logging
@@ -40,7 +41,7 @@ from pipeline.providers import registry
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
 from redis_client.answers import Slot
-from settings import get_settings, near_misses
+from settings import get_settings, near_misses, this_host
 
 EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78  # 2 is argparse's
 TICK_SECONDS = 0.2
@@ -94,7 +95,14 @@ class Worker:
         get_database(pool_size=len(self.crew.slots) + 4)
         self.desk = Desk(self)
         self.house = Housekeeping(
-            self.client, self.desk.writes, self.store, settings, self.health, self.worker_id, self.slot_of
+            self.client,
+            self.desk.writes,
+            self.store,
+            settings,
+            self.health,
+            self.worker_id,
+            self.slot_of,
+            Collector(self.client.queue, self.desk.writes.database, self.store, settings.state_dir / "work"),
         )
         self.beat = Beat(
             self.client.queue,
@@ -140,7 +148,9 @@ class Worker:
             log.warning("setting_unknown", found=found, did_you_mean=meant)
         check_names(self.settings)
         bind_store(self.client.database, self.store.identity())
+        bind_host(self.client.database, *this_host())
         self.client.get_client().ping()
+        self.client.bind()
         self.house.probe_now()
         self.beat.beat_once()
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import process
-from artifacts import LocalStore, open_store
+from artifacts import LocalStore, find_artifacts, open_store
 from cli.door import EXIT_FAILED, EXIT_OK, Output, complain, console
-from cli.show import end_sentence, find_artifacts, stage_seconds
+from cli.show import end_sentence, stage_seconds
 from cli.watching import follow, reporter_for
 from errors import HostTrouble, StagecrewError
 from pipeline.catalog.base import find_pipeline, validate_payload

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import structlog
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,10 @@ from states import JobStatus
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_AGAIN, EXIT_CONFIG = 0, 1, 2, 75, 78
 LEVELS = {"warning": 30, "silent": 50}
 PIPE_COLUMNS = 220
+
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 class Output(StrEnum):

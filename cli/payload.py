@@ -54,6 +54,19 @@ def element(annotation: Any) -> Any:
     return None
 
 
+def read_object(option: str, text: str | None) -> dict[str, Any] | None:
+    """An option that takes a JSON object; None when it was not given."""
+    if text is None:
+        return None
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{option}: not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{option}: should be one JSON object, not a {type(data).__name__}")
+    return data
+
+
 def _read_json(source: str) -> dict[str, Any]:
     shown = "standard input" if source == "-" else source
     try:

@@ -11,9 +11,10 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from artifacts import Artifact, open_store
+from artifacts import Artifact, find_artifacts, open_store
 from cli.door import plain, table
 from cli.payload import element, members
+from database.controls import Controls
 from pipeline.catalog.base import Pipeline
 from states import JobStatus
 
@@ -32,23 +33,6 @@ def stage_seconds(stage: dict[str, Any]) -> float | None:
     if stage["started_ms"] is None or stage["finished_ms"] is None or stage["reused_from"]:
         return None
     return round(float(stage["finished_ms"] - stage["started_ms"]) / 1000, 2)
-
-
-def find_artifacts(value: Any) -> list[Artifact]:
-    """Every artifact named in stored JSON, at any depth, each digest once."""
-    found: dict[str, Artifact] = {}
-    waiting = [value]
-    while waiting:
-        part = waiting.pop(0)
-        if isinstance(part, dict):
-            if {"sha256", "size", "media_type"} <= part.keys():
-                artifact = Artifact.model_validate({name: part[name] for name in Artifact.model_fields if name in part})
-                found.setdefault(artifact.sha256, artifact)
-            else:
-                waiting.extend(part.values())
-        elif isinstance(part, list):
-            waiting.extend(part)
-    return list(found.values())
 
 
 def artifact_records(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -225,6 +209,34 @@ def pipelines_view(records: Sequence[dict[str, Any]]) -> RenderableType:
     return Group(*parts[:-1])
 
 
+def dead_view(jobs: Sequence[dict[str, Any]]) -> RenderableType:
+    """Jobs that failed or were put aside."""
+    if not jobs:
+        return Text("no dead jobs")
+    columns = ("job", "pipeline", "status", "stage", "tries", "error", "ended")
+    rows = [
+        (
+            job["id"],
+            job["pipeline"],
+            job["status"],
+            job["error_stage"],
+            job["attempt"],
+            _short(f"{job['error_class']}: {job['error']}"),
+            moment(job["finished_ms"]),
+        )
+        for job in jobs
+    ]
+    return table(columns, rows)
+
+
+def controls_view(found: Controls) -> RenderableType:
+    """What people switched."""
+    rows: list[tuple[str, str, object]] = [("pause", name, reason or None) for name, reason in found.pauses.items()]
+    rows += [("limit", name, most) for name, most in found.limits.items()]
+    rows += [("weight", name, share) for name, share in found.weights.items()]
+    return table(("what", "of", ""), rows) if rows else Text("nothing is paused, limited or weighted")
+
+
 def type_name(annotation: Any) -> str:
     """The type of a field in words: text, int, list of text, 'minimal' | 'bold' ..."""
     inner = element(annotation)
@@ -255,6 +267,12 @@ def _facts(job: dict[str, Any]) -> RenderableType:
     ]
     if job["run"] > 1 or job["crashes"]:
         rows.append(("run", f"{job['run']}, crashes {job['crashes']}"))
+    if job["parent_id"]:
+        rows.append(("child of", f"{job['parent_id']}, edge {job['on_child_failure']}"))
+    if job["replay_of"]:
+        rows.append(("replay of", f"{job['replay_of']} from {job['replay_from']}"))
+    if job["then"]:
+        rows.append(("then", job["then"]["pipeline"]))
     if job["waiting_for"]:
         due = moment(job["not_before_ms"])
         rows.append(("waiting for", f"{job['waiting_for']}, until {due}" if due else job["waiting_for"]))

@@ -11,9 +11,10 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from artifacts import LocalStore
+from daemon.collector import Collector
 from daemon.crew import Running
 from database.fenced import FencedWrites
-from database.meta import canary, raise_canary
+from database.meta import bind_host, canary, raise_canary
 from database.open_jobs import open_job
 from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
@@ -25,7 +26,7 @@ from redis_client.connection import queue_errors
 from redis_client.inbox import adopt_inbox
 from redis_client.outbox import deliver_letters
 from redis_client.reconcile import reconcile
-from settings import Settings
+from settings import Settings, this_host
 
 RECONCILE_SECONDS = 30.0
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Housekeeping:
     health: Health
     label: str
     slot_of: Callable[[Running], Slot | None]
+    collector: Collector
     lost: SimpleQueue[Running] = field(default_factory=SimpleQueue)
     ticked: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -104,14 +106,16 @@ class Housekeeping:
     def round(self) -> None:
         """One round; trouble of Redis or SQL ends it early and is reported."""
         self._probe()
-        for step in (
+        steps = (
             self._ask_for_lost,
             self._look_at_canary,
             self._sweep,
             self._adopt,
             self._deliver,
             self._reconcile,
-        ):
+            self.collector.collect,
+        )
+        for step in steps:
             if self._stop.is_set():
                 return
             try:
@@ -120,6 +124,7 @@ class Housekeeping:
                 log.warning("housekeeping_failed", step=step.__name__.strip("_"), error=str(error))
         if clock() - self._health_at >= self.settings.health_seconds:
             self._health_at = clock()
+            self._say_where()
             log.info(
                 "health_check",
                 redis_healthy=self.health.redis_healthy,
@@ -201,6 +206,13 @@ class Housekeeping:
             return
         if not self.client.queue.adopt(job, token=grant.token, lease_seconds=slot.lease_seconds, slot=slot):
             running.stop.fence()
+
+    def _say_where(self) -> None:
+        """Say that this host still uses a database that serves one host only."""
+        try:
+            bind_host(self.client.database, *this_host())
+        except HostTrouble as error:
+            log.error("another_host", error=str(error))  # noqa: TRY400 - a sentence, not a traceback
 
     def _sweep(self) -> None:
         counts = self.client.queue.sweep(

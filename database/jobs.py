@@ -17,7 +17,7 @@ from database.prepared import Prepared
 from database.tables import Event, Job, Stage
 from database.uses import keep_artifact
 from errors import UnknownJob
-from states import JobStatus
+from states import DEAD, JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,20 @@ def list_jobs(
     query = select(*columns).order_by(Job.created_ms.desc(), Job.id).limit(limit)
     wanted = {Job.status: status, Job.pipeline: pipeline, Job.queue: queue, Job.tenant: tenant}
     for column, value in wanted.items():
+        if value is not None:
+            query = query.where(column == value)
+    with database.read() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def list_dead(
+    database: Database, *, pipeline: str | None = None, tenant: str | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The jobs that failed or were quarantined, with where and why; the newest end first."""
+    names = ("id", "pipeline", "tenant", "status", "error_stage", "error_class", "error", "attempt", "crashes")
+    columns = [getattr(Job, name) for name in (*names, "finished_ms")]
+    query = select(*columns).where(Job.status.in_(sorted(DEAD))).order_by(Job.finished_ms.desc(), Job.id).limit(limit)
+    for column, value in ((Job.pipeline, pipeline), (Job.tenant, tenant)):
         if value is not None:
             query = query.where(column == value)
     with database.read() as connection:

@@ -6,12 +6,13 @@ import secrets
 
 from sqlalchemy import Connection, select, update
 
-from database.engine import Database
+from database.engine import Database, now_ms
 from database.statements import dialect_insert
 from database.tables import Meta
-from errors import Permanent
+from errors import HostTrouble, Permanent
 
 CANARY = "canary"
+SILENT_MS = 120_000
 
 
 def bind_store(database: Database, identity: str) -> None:
@@ -45,6 +46,26 @@ def raise_canary(database: Database, number: int) -> None:
         connection.execute(
             update(Meta).where(Meta.name == CANARY, Meta.value == str(number)).values(value=str(number + 1))
         )
+
+
+def bind_host(database: Database, name: str, boot: str) -> None:
+    """Note that this host uses this SQLite file; HostTrouble when another one does. Nothing to do for PostgreSQL.
+
+    Containers share the boot of one kernel, and a reboot keeps the name. Called again and again: a host that was silent
+    for SILENT_MS has left.
+    """
+    if not database.is_sqlite:
+        return
+    with database.write() as connection:
+        now = int(connection.execute(select(now_ms())).scalar_one())
+        known = _first(database, connection, "host", f"{name}\n{boot}\n{now}")
+        other, other_boot, seen = known.split("\n")
+        if other != name and other_boot != boot and now - int(seen) < SILENT_MS:
+            raise HostTrouble(
+                f"the SQLite database is used by the host {other} now, and serves one host only: "
+                "set DATABASE_URL to a PostgreSQL that all hosts reach"
+            )
+        connection.execute(update(Meta).where(Meta.name == "host").values(value=f"{name}\n{boot}\n{now}"))
 
 
 def _first(database: Database, connection: Connection, name: str, value: str) -> str:

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from embedded.host import touch_host
 from embedded.locks import POLL_SECONDS, SERVER, START, USERS, holding, is_unused, open_lock, try_lock
 from embedded.wire import Connection, running_version
 from errors import HostTrouble
@@ -45,6 +46,7 @@ class Keeper:
         with connection:
             seen, free_since = -1, 0.0
             while not connection.ends_within(min(1.0, self.grace_seconds / 4)):
+                touch_host(self.folder)
                 touched = os.fstat(self.users).st_mtime_ns
                 if not is_unused(self.users) or touched != seen:
                     seen, free_since = touched, time.monotonic()

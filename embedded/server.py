@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedded.host import note_host, refuse_other_host
 from embedded.locks import KEEPER, POLL_SECONDS, SERVER, START, USERS, holding, open_lock, try_lock
 from embedded.programs import find_program, major_minor, program_version, refuse_newer_data
 from embedded.wire import SOCKET, SOCKET_PATH_BYTES, running_version, through
@@ -136,7 +137,11 @@ def _ensure(base: Path, grace_seconds: float) -> Embedded:
         with holding(start):
             fcntl.flock(users, fcntl.LOCK_SH)
             os.utime(users)  # tells the keeper of a user who came and went between two of its looks
-            version = running_version(folder) or _start(folder, base)
+            version = running_version(folder)
+            if version is None:
+                refuse_other_host(folder)
+                version = _start(folder, base)
+                note_host(folder)
             _start_keeper(folder, base, grace_seconds)
     except BaseException:
         for descriptor in opened:

@@ -23,6 +23,7 @@ from database.jobs import (
     list_jobs,
     same_job,
 )
+from database.meta import database_id
 from database.migrate import init_db
 from database.open_jobs import OpenJob
 from database.requests import find_open_children, reopen, request_cancel
@@ -48,6 +49,7 @@ class RedisClient:
         self.queue = Queue(self.connections, namespace)
         self._database = database
         self._is_ready = False
+        self._is_bound = False
 
     @property
     def database(self) -> Database:
@@ -57,6 +59,12 @@ class RedisClient:
             init_db(database)
             self._is_ready = True
         return database
+
+    def bind(self) -> None:
+        """Refuse a Redis that holds the jobs of another database; asked once, when Redis first answers."""
+        if not self._is_bound:
+            self.queue.bind(database_id(self.database))
+            self._is_bound = True
 
     def get_client(self) -> redis.Redis:
         """The plain redis-py client, for a look at keys: `get_client().llen("video_generation_queue")`."""
@@ -292,6 +300,7 @@ class RedisClient:
         """Ring for jobs whose rows are committed; when Redis is away the reconciler does."""
         placed = [_placed(job) for job in jobs]
         try:
+            self.bind()
             if len(placed) == 1:
                 self.queue.enqueue(placed[0])
             elif placed:

@@ -6,14 +6,17 @@ what it popped. Here a command is sent once; only idempotent scripts are repeate
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import redis
+import structlog
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
@@ -34,6 +37,7 @@ from settings import get_settings
 
 COMMAND_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
+OLDEST_REDIS = (6, 2)
 # Answers that mean "not now", from a server that is read-only, full, loading or re-arranging itself. redis-py takes the
 # first word of some away; Redis 6.2 puts its own words before those of a script ("... @user_script: 134: -READONLY").
 NOT_NOW = re.compile(
@@ -84,6 +88,8 @@ class Connections:
         """The calling thread's client for short commands: it holds one connection and pays no pool."""
         client: redis.Redis | None = getattr(self._local, "client", None)
         if client is None:
+            if not self._is_fit:
+                self.refuse_exposed()
             with queue_errors():
                 client = self.build(socket_timeout=COMMAND_SECONDS, single=True)
             with self._lock:
@@ -114,6 +120,21 @@ class Connections:
         except ValueError as error:
             raise InvalidInput(f"REDIS_URL: {error}") from None
 
+    def refuse_exposed(self) -> None:
+        """InvalidInput for a Redis on another machine that anybody can talk to; a warning where others can listen."""
+        secret = get_settings().redis_url
+        url = self._url or (secret.get_secret_value() if secret else None)
+        parts = urlsplit(url or "")
+        if parts.scheme not in {"redis", "rediss"} or _is_loopback(parts.hostname or "localhost"):
+            return
+        if parts.scheme == "redis" and not parts.password and not get_settings().redis_allow_insecure:
+            raise InvalidInput(
+                f"REDIS_URL: {parts.hostname} is another machine, and asks for neither a password nor TLS: "
+                "add one (redis://:password@..., rediss://...), or set REDIS_ALLOW_INSECURE=true"
+            )
+        if parts.scheme == "redis":
+            structlog.get_logger().warning("redis_without_tls", host=parts.hostname)
+
     def revive(self) -> None:
         """Start the embedded server again if it died; nothing to do for a Redis by URL."""
         if self._url is None and get_settings().redis_url is None:
@@ -140,13 +161,24 @@ def _embedded_socket() -> str:
         raise QueueUnavailable(str(error), retry_after=error.retry_after) from error
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def _refuse_unfit(client: redis.Redis) -> None:
-    """A Redis that throws keys away when it is full would throw jobs away."""
+    """A Redis that throws keys away when it is full would throw jobs away; an old one does not know our commands."""
     with queue_errors():
         try:
-            policy = str(client.info("memory").get("maxmemory_policy", "noeviction"))
+            facts: Any = client.info("server") | client.info("memory")
         except ResponseError:
             return  # INFO may be forbidden by an ACL
+    version, policy = str(facts.get("redis_version", "")), str(facts.get("maxmemory_policy", "noeviction"))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers and numbers < OLDEST_REDIS:
+        raise HostTrouble(f"Redis is {version}: it must be 6.2 or newer, or Valkey")
     if policy != "noeviction":
         raise HostTrouble(f"Redis has maxmemory-policy {policy}: it would delete jobs; set it to noeviction")
 

@@ -267,6 +267,17 @@ class Queue:
         verdict, healed = self.run("canary", number=number, healer=healer)
         return verdict == "ok", str(healed)
 
+    def bind(self, database_id: str) -> None:
+        """Tie this namespace to the database whose jobs it holds; InvalidInput when they belong to another one."""
+        with queue_errors():
+            client, key = self.connections.commands(), self.key("database")
+            known: Any = database_id if client.set(key, database_id, nx=True) else client.get(key)
+        if known not in {database_id, None}:
+            raise InvalidInput(
+                f"DATABASE_URL and REDIS_URL do not belong together: the namespace {self.namespace} of this Redis holds "
+                "the jobs of another database. Use that database everywhere, or another QUEUE_NAMESPACE"
+            )
+
     def run_id(self) -> str:
         """Which start of which server this is; "" where an ACL forbids to ask."""
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from database.engine import Database
-from database.meta import canary, raise_canary
+from database.meta import canary, database_id, raise_canary
 from database.open_jobs import OpenJob, cancels_in_flight, known_open_jobs, mark_reconciled, open_job
 from errors import QueueUnavailable
 from redis_client.connection import RedisError, queue_errors
@@ -70,6 +70,7 @@ def reconcile(
     done: Counter[str] = Counter()
     try:
         number, run_id = canary(database), queue.run_id()
+        queue.bind(database_id(database))
         copy_controls(queue, database)
         for job_id in cancels_in_flight(database):
             # Redis may have been away when somebody asked; asking twice changes nothing.

@@ -60,7 +60,7 @@ def state_dir(tmp_path: Path, tool_path: str, monkeypatch: pytest.MonkeyPatch) -
     forget_settings()
     yield folder
     global_client.close()
-    global_client._is_ready = False
+    global_client._is_ready = global_client._is_bound = False
     forget_settings()
     structlog.contextvars.clear_contextvars()
 

@@ -1,0 +1,72 @@
+"""What everybody shares: a rate limit never grants more than it says (I17), slots of a resource are never passed."""
+
+import pytest
+
+from errors import InvalidInput
+from redis_client import gates
+from redis_client.client import RedisClient
+from tests.support.moves import job, slot, take
+
+
+def test_a_rate_limit_grants_its_burst_and_then_tells_how_long_to_wait(client: RedisClient) -> None:
+    waits = [gates.take(client.queue, "vendor", per_second=10, burst=3) for _ in range(5)]
+    assert waits[:3] == [0, 0, 0]
+    assert all(0 < wait <= 0.1 for wait in waits[3:])
+
+
+def test_in_any_window_no_more_than_burst_and_rate_are_granted(client: RedisClient) -> None:
+    server = client.get_client()
+
+    def now_us() -> int:
+        seconds, micros = server.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
+    began, granted = now_us(), 0
+    while now_us() - began < 300_000:
+        granted += gates.take(client.queue, "vendor", per_second=100, burst=5) == 0
+    window = (now_us() - began) / 1e6
+    assert 5 < granted <= 5 + 100 * window
+
+
+def test_a_dear_call_costs_more(client: RedisClient) -> None:
+    assert gates.take(client.queue, "vendor", per_second=1, burst=4, cost=3) == 0
+    assert 0 < gates.take(client.queue, "vendor", per_second=1, burst=4, cost=3) <= 2
+    assert gates.take(client.queue, "vendor", per_second=1, burst=4) == 0
+
+
+@pytest.mark.parametrize(("per_second", "burst", "cost"), [(0, 1, 1), (-1, 1, 1), (1, 1, 2), (1, 1, 0)])
+def test_a_rate_that_never_grants_is_refused(client: RedisClient, per_second: float, burst: int, cost: int) -> None:
+    with pytest.raises(InvalidInput, match="never grants"):
+        gates.take(client.queue, "vendor", per_second=per_second, burst=burst, cost=cost)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x{y}", "a" * 129])
+def test_an_odd_name_of_a_resource_is_refused(client: RedisClient, name: str) -> None:
+    with pytest.raises(InvalidInput, match="resource"):
+        gates.hold(client.queue, name, "me", slots=1, lease_seconds=30)
+
+
+def test_slots_of_a_resource_are_never_passed_and_come_back(client: RedisClient) -> None:
+    queue = client.queue
+    held = [gates.hold(queue, "vendor", name, slots=2, lease_seconds=30) for name in ("a", "b", "c", "a")]
+    assert held == [True, True, False, True]
+    assert gates.release(queue, "vendor", "a")
+    assert not gates.release(queue, "vendor", "a")
+    assert gates.hold(queue, "vendor", "c", slots=2, lease_seconds=30)
+
+
+def test_a_slot_of_the_dead_runs_out_and_a_beat_renews_that_of_the_living(client: RedisClient) -> None:
+    queue, server = client.queue, client.get_client()
+    for name in ("living", "dead"):
+        assert gates.hold(queue, "vendor", name, slots=2, lease_seconds=30)
+    server.zadd(queue.key("sem:vendor"), {"living": 1, "dead": 1})
+    queue.enqueue(job("a"))
+    grant = take(queue, slot())
+    queue.beat(
+        server, worker="w1", lease_seconds=30, record={}, jobs=[("a", grant.token)], holds=[("vendor", "living")]
+    )
+    assert gates.hold(queue, "vendor", "new", slots=2, lease_seconds=30)
+    assert not gates.hold(queue, "vendor", "another", slots=2, lease_seconds=30)
+    server.flushall()
+    queue.beat(server, worker="w1", lease_seconds=30, record={}, jobs=[], holds=[("vendor", "living")])
+    assert server.zrange(queue.key("sem:vendor"), 0, -1) == ["living"]
