@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
 from database.controls import Controls, controls
-from database.engine import Database, now_ms
+from database.engine import Database
 from database.family import find_children
 from database.jobs import find_job
+from database.open_jobs import open_job
 from errors import QueueUnavailable
 from redis_client.answers import Standing
 from redis_client.client import RedisClient
@@ -110,10 +109,8 @@ def _in_flight(row: dict[str, Any], standing: Standing) -> Answer:
 
 
 def _timed(database: Database, row: dict[str, Any]) -> Answer:
-    with database.read() as connection:
-        now = int(connection.execute(select(now_ms())).scalar_one())
-    left = max(0.0, (row["not_before_ms"] - now) / 1000)
-    due = f"in {left:.0f} s"
+    job = open_job(database, row["id"])
+    due = f"in {max(0, job.wait_ms if job else 0) / 1000:.0f} s"
     match row["waiting_for"]:
         case "retry":
             sentence = f"try {row['attempt']} of stage {row['error_stage']} failed ({row['error']}); the next is {due}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Connection, text
 
 from artifacts import LocalStore
@@ -14,7 +15,9 @@ from database.fenced import FencedWrites
 from database.jobs import find_job, find_stages
 from database.records import Begun, Holder
 from errors import HostTrouble, InvalidInput
+from log import configure_logging, drop_tail, keep_tail
 from pipeline import stage as stages
+from pipeline.catalog.base import Policy, pipelines
 from pipeline.family import Family
 from pipeline.outcome import Outcome
 from pipeline.runner import Runner
@@ -256,3 +259,55 @@ def test_a_pipeline_of_a_newer_version_is_handed_back_with_a_delay(desk: Desk) -
     _, ended = desk.run()
     assert (ended.move, ended.delay_seconds) == ("requeue", 30)
     assert desk.row()["attempt"] == 0
+
+
+# --- a pipeline's own policy
+
+
+def with_policy(monkeypatch: pytest.MonkeyPatch, **policy: Any) -> None:
+    monkeypatch.setitem(pipelines(), "selftest", replace(pipelines()["selftest"], policy=Policy(**policy)))
+
+
+def test_a_pipeline_has_its_own_table_of_waits_and_its_own_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_policy(monkeypatch, max_retries=4, retry_seconds=(1, 60))
+    enqueue(desk, fail_at=1)
+    waits = []
+    for _ in range(4):
+        _, ended = desk.run()
+        waits.append(ended.delay_seconds)
+    assert waits == [1, 60, 60, 60]
+    assert desk.run()[1].status == "failed"
+
+
+def test_a_pipeline_may_never_be_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_policy(monkeypatch, max_retries=0)
+    enqueue(desk, fail_at=1)
+    assert desk.run()[1].status == "failed"
+
+
+def test_a_pipeline_has_its_own_limit_of_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_policy(monkeypatch, soft_seconds=0.2)
+    enqueue(desk, seconds=30)
+    _, ended = desk.run()
+    assert ended.message == "TimedOut: the job passed its limit of 0.2 s, in stage step_1"
+
+
+def test_the_log_of_a_failed_try_is_kept_without_secrets(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, setting: Callable[[str, object], None]
+) -> None:
+    setting("ANTHROPIC_API_KEY", "sk-marker-secret")
+    configure_logging()
+    enqueue(desk, fail_at=1, fail_kind="permanent", label="x")
+
+    def fail(*_facts: object) -> None:
+        structlog.get_logger().info("spoken", text="the key is sk-marker-secret")
+        raise InvalidInput("asked to fail")
+
+    monkeypatch.setattr(selftest_step, "_fail", fail)
+    keep_tail("a")
+    with structlog.contextvars.bound_contextvars(job_id="a"):
+        desk.run()
+    drop_tail("a")
+    tail = desk.row()["log_tail"]
+    assert "spoken" in tail
+    assert "sk-marker-secret" not in tail
