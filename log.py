@@ -138,8 +138,11 @@ def _to_json(event: Any, **_options: Any) -> str:
         return json.dumps(event, default=repr)
 
 
-def configure_logging(*, stream: TextIO | None = None) -> None:
-    """Set up logging of this process by LOG_LEVEL and LOG_FORMAT; to standard output unless told otherwise."""
+def configure_logging(*, stream: TextIO | None = None, keep_loggers: bool = True) -> None:
+    """Set up logging of this process by LOG_LEVEL and LOG_FORMAT; to standard output unless told otherwise.
+
+    `keep_loggers`: a logger that was used keeps what it was made with, which is faster.
+    """
     settings = get_settings()
     stream = stream or sys.stdout
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
@@ -160,7 +163,7 @@ def configure_logging(*, stream: TextIO | None = None) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
         logger_factory=lambda *_arguments: _out,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=keep_loggers,
     )
     _take_over_library_logs(renderer)
 

@@ -296,7 +296,7 @@ def test_the_log_of_a_failed_try_is_kept_without_secrets(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, setting: Callable[[str, object], None]
 ) -> None:
     setting("ANTHROPIC_API_KEY", "sk-marker-secret")
-    configure_logging()
+    configure_logging(keep_loggers=False)
     enqueue(desk, fail_at=1, fail_kind="permanent", label="x")
 
     def fail(*_facts: object) -> None:

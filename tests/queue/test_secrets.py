@@ -24,7 +24,7 @@ def test_no_secret_of_an_error_is_kept(
 ) -> None:
     setting("ELEVENLABS_API_KEY", KEY)
     written = io.StringIO()
-    configure_logging(stream=written)
+    configure_logging(stream=written, keep_loggers=False)
 
     def refused(context: Any) -> Any:
         context.progress(0.5, f"asking with {KEY}")

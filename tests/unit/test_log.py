@@ -24,7 +24,7 @@ def out(setting: Callable[[str, object], None]) -> Any:
     setting("DATABASE_URL", "postgresql://user:marker-database-4@host/name")
     setting("REDIS_URL", "redis://:marker-redis-5@host:6379/0")
     stream = io.StringIO()
-    configure_logging(stream=stream)
+    configure_logging(stream=stream, keep_loggers=False)
     yield stream
     structlog.reset_defaults()
 
