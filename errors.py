@@ -31,6 +31,10 @@ class BadReply(Transient):
     """The other side answered something that is not an answer."""
 
 
+class Unanswered(Unreachable):
+    """The other side may have taken the call, and charge for it; its answer never came."""
+
+
 class TimedOut(Transient):
     """A stage passed its soft or hard time limit."""
 
@@ -82,6 +86,18 @@ class HostTrouble(StagecrewError):
     def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NotNow(StagecrewError):
+    """Nobody's failure and not the host's either (a vendor is down, a limit is full): back after a while, burns nothing."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NeedsPerson(StagecrewError):
+    """Only a person can decide (a call in doubt, a budget that is spent): the job waits in no index until then."""
 
 
 class QueueUnavailable(HostTrouble):

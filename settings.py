@@ -63,12 +63,31 @@ class Settings(BaseSettings):
     script_provider: str = "auto"
     voice_provider: str = "auto"
     video_provider: str = "auto"
+    text_provider: str = "auto"
+    moderation_provider: str = "auto"
+    moderation_deny: Annotated[tuple[str, ...], NoDecode] = ()
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
+    anthropic_model: str = "claude-sonnet-5-5"
+    llm_base_url: str | None = None
+    llm_api_key: SecretStr | None = None
+    llm_model: str = ""
     elevenlabs_api_key: SecretStr | None = None
     elevenlabs_base_url: str | None = None
+    elevenlabs_model: str = "eleven_multilingual_v2"
+    elevenlabs_voice: str = "JBFqnCBsd6RMkjVDRZzb"
     replicate_api_token: SecretStr | None = None
     replicate_base_url: str | None = None
+    replicate_video_model: str = "google/veo-3-fast"
+    replicate_webhook_url: str | None = None
+    replicate_webhook_secret: SecretStr | None = None
+    anthropic_slots: int = Field(8, ge=1, le=1000)
+    elevenlabs_slots: int = Field(4, ge=1, le=1000)
+    replicate_slots: int = Field(8, ge=1, le=1000)
+    budget_job_usd: float | None = Field(None, ge=0)
+    budget_tenant_usd: float | None = Field(None, ge=0)
+    budget_day_usd: float | None = Field(None, ge=0)
+    park_above_usd: float = Field(0.05, ge=0)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -89,6 +108,13 @@ class Settings(BaseSettings):
     @classmethod
     def _paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("moderation_deny", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("stage_queues", mode="before")
     @classmethod

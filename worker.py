@@ -86,7 +86,7 @@ class Worker:
         self.started_jobs = 0
         self._reserved = 0
         self.signals = Signals()
-        self._leave_by = float("inf")
+        self._leave_by = self._paid_by = float("inf")
         self._forced = False
         self._drain_looked_at = float("-inf")
         self._state_lock = threading.Lock()
@@ -192,6 +192,7 @@ class Worker:
             return
         # From now on, not from when it was drained or at --max-jobs: its last jobs may have run for long since.
         self._leave_by = min(self._leave_by, clock() + self.settings.shutdown_seconds)
+        self._paid_by = min(self._paid_by, clock() + self.settings.shutdown_paid_seconds)
         for running in self.crew.running():
             running.stop.request("shutdown")
         if not self._forced and (self.signals.count > 1 or self._leave_by - clock() < FORCE_BEFORE_SECONDS):
@@ -199,9 +200,17 @@ class Worker:
             self._leave_by = min(self._leave_by, clock() + FORCE_BEFORE_SECONDS)
             process.kill_children()
         left = self._leave_by - clock()
+        if self._pays() and (paid_left := self._paid_by - clock()) > 0:
+            # Its answer is waited for; the other jobs need not.
+            if left <= 0:
+                self.desk.hand_back("shutdown", spare=lambda one: one.stop.paid_calls > 0)
+            left = max(left, paid_left)
         notify(f"EXTEND_TIMEOUT_USEC={int(max(1.0, left + 5) * 1e6)}")
         if left <= 0:
             self._leave_the_rest("shutdown")
+
+    def _pays(self) -> bool:
+        return any(one.stop.paid_calls > 0 and not one.settled for one in self.crew.running())
 
     def _leave_the_rest(
         self, reason: str, *, exit_code: int = EXIT_OK, given_up: tuple[Running, Limit] | None = None

@@ -71,6 +71,7 @@ class Beat:
             lease_seconds=self._lease_seconds,
             record=self._record(),
             jobs=[(one.grant.job_id, one.grant.token) for one in running],
+            holds=[pair for one in running for pair in tuple(one.stop.holds)],
         )
         for one, word in zip(running, words, strict=True):
             if word == "lost":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -60,12 +61,15 @@ class Desk:
             structlog.contextvars.unbind_contextvars("job_id", "pipeline", "attempt")
             drop_tail(grant.job_id)
 
-    def hand_back(self, reason: str) -> None:
-        """Give all jobs back from outside their threads, which did not stop in time; SQL hears of all of them first."""
+    def hand_back(self, reason: str, *, spare: Callable[[Running], bool] = lambda _: False) -> None:
+        """Give all jobs back from outside their threads, which did not stop in time; SQL hears of all of them first.
+
+        Those that `spare` names stay.
+        """
         left: list[tuple[SlotState, Running, Ended]] = []
         for state in self._worker.crew.slots:
             running = state.running
-            if running is None or running.settled:
+            if running is None or running.settled or spare(running):
                 continue
             running.stop.request("shutdown")
             running.settled = True

@@ -126,6 +126,19 @@ class FencedWrites:
             found = look(connection, holder.job_id)
             return found is not None and found.status == JobStatus.WAITING
 
+    def hold(self, holder: Holder, job: JobRecord, *, reason: str) -> None:
+        """Give the job back until a person has decided; it stands in no index then."""
+        status = JobStatus.WAITING
+        values = {
+            "b_status": status,
+            "b_queue": job.queue,
+            "b_delay_ms": 0,
+            "b_waiting_for": f"a person: {reason}"[:WAITING_FOR],
+        }
+        with self.database.write() as connection:
+            if guard(connection, holder, statements.RELEASE, values, wanted={status}) is not None:
+                _event(connection, holder, "needs_a_person", status, data={"reason": reason})
+
     def keep_providers(self, holder: Holder, providers: dict[str, str]) -> None:
         """Keep which provider each capability got, so that another host makes the same film."""
         with self.database.write() as connection:

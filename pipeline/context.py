@@ -18,6 +18,7 @@ from artifacts import Artifact, LocalStore
 from database.engine import Database
 from errors import HostTrouble, Permanent
 from pipeline.family import Child, ChildOptions, Children
+from pipeline.providers.paid import Ledger, PaidCall
 from pipeline.stop import StopSignal
 from settings import Settings
 
@@ -56,6 +57,7 @@ class Context:
     report: Callable[[float, str], None]
     find_provider: Callable[[str], Any]
     family: Children
+    ledger: Ledger
     made: list[Artifact] = field(default_factory=list)
     _workdir: Path | None = None
 
@@ -84,6 +86,10 @@ class Context:
     def provider(self, capability: str) -> Any:
         """The provider that this job uses for a capability; chosen once a job."""
         return self.find_provider(capability)
+
+    def charge(self, call: PaidCall) -> Any:
+        """Make a paid call of the stage's own, once: its answer is kept, and found again by every later try."""
+        return self.ledger.charge(call)
 
     def spawn(
         self,

@@ -8,10 +8,10 @@ import traceback
 import structlog
 
 from database.records import Failure
-from errors import AwaitChildren, Fenced, HostTrouble, Interrupted, Permanent
+from errors import AwaitChildren, Fenced, HostTrouble, Interrupted, NeedsPerson, NotNow, Permanent
 from log import redact
 from pipeline.catalog.base import Policy
-from pipeline.outcome import Cancelled, Dead, HandBack, Lost, Outcome, RetryIn, Wait
+from pipeline.outcome import Cancelled, Dead, HandBack, Hold, Lost, Outcome, RetryIn, Wait
 from pipeline.retry import delay_seconds
 from pipeline.run import Run
 from settings import get_settings
@@ -27,26 +27,34 @@ log = structlog.get_logger()
 def judge(run: Run, step: str, item: str, attempt: int, soft_seconds: float, error: BaseException) -> Outcome:
     """What an error of one try means: stop, hand back, try again, or give up."""
     stop = run.stop
+    if isinstance(error, Fenced) or stop.fenced:
+        return Lost()
     match error:
-        case Fenced():
-            return Lost()
-        case AwaitChildren():
-            return Wait()
         case Interrupted(reason="time_limit"):
             return failed(run, step, item, attempt, stop.timed_out(step, soft_seconds))
         case Interrupted():
             return _stopped(error)
-        case _ if stop.fenced:
-            return Lost()
         case _ if stop.reason in {"shutdown", "cancelled"}:
             return _stopped(Interrupted(stop.reason))  # its child was killed because we stop
+        case AwaitChildren():
+            return Wait()
+    return _nobodys_failure(step, error) or failed(run, step, item, attempt, error)
+
+
+def _nobodys_failure(step: str, error: BaseException) -> Outcome | None:
+    """What costs no attempt: trouble of the host, a vendor that is down, a decision that only a person can make."""
+    match error:
+        case NotNow():
+            return HandBack(plain(str(error)), error.retry_after)
+        case NeedsPerson():
+            return Hold(plain(str(error)))
         case HostTrouble():
             log.warning("host_trouble", error=str(error))
             return HandBack(plain(str(error)), error.retry_after, host_trouble=True)
         case OSError() | MemoryError() if _is_the_hosts(error):
             reason = f"stage {step}: {getattr(error, 'strerror', None) or 'out of memory'}"
             return HandBack(reason, HOST_TROUBLE_SECONDS, host_trouble=True)
-    return failed(run, step, item, attempt, error)
+    return None
 
 
 def failed(run: Run, step: str, item: str, attempt: int, error: BaseException) -> Outcome:

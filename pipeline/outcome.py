@@ -63,13 +63,20 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A person must decide first: it waits in no index until somebody frees it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """Somebody newer owns the job: write nothing."""
 
 
-Outcome = Done | RetryIn | Dead | Cancelled | HandBack | HandOver | Wait | Lost
+Outcome = Done | RetryIn | Dead | Cancelled | HandBack | HandOver | Wait | Hold | Lost
 # When several branches end a run, the gravest decides.
-GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, HandBack, RetryIn, HandOver, Wait, Done)
+GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, Hold, HandBack, RetryIn, HandOver, Wait, Done)
 
 
 def gravest(outcomes: list[Outcome]) -> Outcome:

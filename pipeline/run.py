@@ -11,6 +11,7 @@ from database.records import Holder, JobRecord
 from pipeline.catalog.base import Pipeline, Step
 from pipeline.checkpoints import Known
 from pipeline.family import Family
+from pipeline.gates import Gates
 from pipeline.progress import ProgressMeter
 from pipeline.stop import StopSignal
 from settings import Settings
@@ -33,4 +34,5 @@ class Run:
     known: Known
     meter: ProgressMeter
     family: Family
+    gates: Gates
     providers: dict[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from pipeline.catalog.base import Policy, Step, find_pipeline, validate_payload
 from pipeline.checkpoints import Known, load_known
 from pipeline.family import Family
 from pipeline.faults import again_or_dead, failed, failure_of, judge, plain
+from pipeline.gates import Gates
 from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, Wait, gravest
 from pipeline.progress import ProgressMeter, Publish
 from pipeline.providers import registry
@@ -97,7 +98,20 @@ class Runner:
             policy.soft_seconds or settings.task_soft_time_limit, policy.hard_seconds or settings.task_time_limit
         )
         run = Run(
-            job, holder, stop, self.writes, self.store, settings, queue, pipeline, payload, steps, known, meter, family
+            job,
+            holder,
+            stop,
+            self.writes,
+            self.store,
+            settings,
+            queue,
+            pipeline,
+            payload,
+            steps,
+            known,
+            meter,
+            family,
+            Gates(family.client.queue, stop, settings.lease_seconds),
         )
         run.providers = self._choose_providers(run)
         return run

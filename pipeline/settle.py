@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
 from database.fenced import FencedWrites
-from database.records import Holder, JobRecord
+from database.records import Failure, Holder, JobRecord
 from errors import DatabaseUnavailable, Fenced, HostTrouble
 from log import tail_of
-from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Lost, Outcome, RetryIn, Wait
+from pipeline.outcome import Cancelled, Dead, Done, HandBack, HandOver, Hold, Lost, Outcome, RetryIn, Wait
 from pipeline.runner import patiently
 from pipeline.stop import StopSignal
 from redis_client.answers import Claim, Grant, Slot
@@ -72,30 +72,34 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
         case Dead(failure):
             failure = replace(failure, log_tail=tail_of(job.id))
             patiently(lambda: writes.fail(holder, job, failure), stop)
-            log.error(
-                "job_failed",
-                error_class=failure.error_class,
-                error=failure.message,
-                stage=failure.stage,
-                attempt=failure.attempt,
-            )
+            log.error("job_failed", **_told(failure))
             return Ended("finish", JobStatus.FAILED, failure.stage, message=f"{failure.error_class}: {failure.message}")
-        case RetryIn(seconds, failure):
-            failure = replace(failure, log_tail=tail_of(job.id))
-            patiently(lambda: writes.retry_later(holder, job, failure, delay_seconds=seconds), stop)
-            log.warning(
-                "job_retry_scheduled",
-                seconds=seconds,
-                error_class=failure.error_class,
-                error=failure.message,
-                stage=failure.stage,
-                attempt=failure.attempt,
-            )
-            return Ended("requeue", delay_seconds=seconds, message=f"{failure.error_class}: {failure.message}")
         case Cancelled():
             patiently(lambda: writes.cancelled(holder), stop)
             log.info("job_cancelled")
             return Ended("finish", JobStatus.CANCELLED)
+        case Lost():
+            log.warning("job_lost", token=holder.token)
+            return FORGOTTEN
+        case RetryIn() | HandBack() | HandOver() | Wait() | Hold():
+            return _give_back(writes, holder, job, outcome, stop)
+        case _:
+            assert_never(outcome)
+
+
+def _give_back(
+    writes: FencedWrites,
+    holder: Holder,
+    job: JobRecord,
+    outcome: RetryIn | HandBack | HandOver | Wait | Hold,
+    stop: StopSignal,
+) -> Ended:
+    match outcome:
+        case RetryIn(seconds, failure):
+            failure = replace(failure, log_tail=tail_of(job.id))
+            patiently(lambda: writes.retry_later(holder, job, failure, delay_seconds=seconds), stop)
+            log.warning("job_retry_scheduled", seconds=seconds, **_told(failure))
+            return Ended("requeue", delay_seconds=seconds, message=f"{failure.error_class}: {failure.message}")
         case HandBack(reason, seconds, _):
             writes.release(holder, job, reason=reason, delay_seconds=seconds)
             log.info("job_requeued", reason=reason, seconds=seconds)
@@ -108,11 +112,21 @@ def _write(writes: FencedWrites, holder: Holder, job: JobRecord, outcome: Outcom
             waits = writes.wait_for_children(holder, job)
             log.info("job_requeued", reason="waits for its children")
             return Ended("requeue", waits=waits, message="waits for its children")
-        case Lost():
-            log.warning("job_lost", token=holder.token)
-            return FORGOTTEN
+        case Hold(reason):
+            patiently(lambda: writes.hold(holder, job, reason=reason), stop)
+            log.warning("job_requeued", reason=reason)
+            return Ended("requeue", waits=True, message=reason)
         case _:
             assert_never(outcome)
+
+
+def _told(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_class": failure.error_class,
+        "error": failure.message,
+        "stage": failure.stage,
+        "attempt": failure.attempt,
+    }
 
 
 def tell_redis(queue: Queue, slot: Slot, grant: Grant, ended: Ended, *, nonce: str = "") -> Claim | None:

@@ -47,6 +47,9 @@ class StopSignal:
         self.reason: str | None = None
         self.fenced = False
         self.lease_until = float("inf")
+        self.paid_calls = 0  # in flight, and waited for before the job leaves
+        self.holds: set[tuple[str, str]] = set()  # (resource, holder) of fleet-wide slots; the beat renews them
+        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._limits: dict[int, Limit] = {}
         start = clock()
@@ -94,6 +97,17 @@ class StopSignal:
     def lease_alive(self) -> bool:
         """Whether the last beat that was answered still covers now."""
         return not self.fenced and clock() < self.lease_until
+
+    @contextmanager
+    def paid_call(self) -> Iterator[None]:
+        """A paid call is in flight: the job is not handed back by force under it."""
+        with self._lock:
+            self.paid_calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.paid_calls -= 1
 
     @contextmanager
     def stage(self, name: str, *, soft_seconds: float, hard_seconds: float) -> Iterator[Limit]:

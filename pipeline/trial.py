@@ -13,6 +13,7 @@ import process
 from artifacts import artifacts_in
 from database.records import Checkpoint
 from pipeline.catalog.base import Step
+from pipeline.charges import StageLedger
 from pipeline.checkpoints import cache_key, reuse
 from pipeline.context import Context, Reads, tidy
 from pipeline.providers import registry
@@ -58,6 +59,17 @@ def work(
             step.name, (number + max(0.0, min(1.0, share))) / count, message
         ),
         family=run.family.of_stage(step.name, item),
+        ledger=StageLedger(
+            run.writes.database,
+            run.store,
+            run.settings,
+            run.holder,
+            run.job,
+            step.name,
+            item,
+            run.stop,
+            run.gates,
+        ),
         find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
     )
     arguments = (context,) if item == "" else (context, value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
+from typing import Literal
 
-from errors import InvalidInput
+from errors import InvalidInput, QueueUnavailable
 from redis_client.connection import queue_errors
 from redis_client.queue import Queue
 from redis_client.scripts import call_script
@@ -44,6 +46,52 @@ def hold(queue: Queue, resource: str, holder: str, *, slots: int, lease_seconds:
 def release(queue: Queue, resource: str, holder: str) -> bool:
     """Give a slot back; False when it was not held."""
     return bool(queue.run("release", resource=resource, holder=holder))
+
+
+def breaker(
+    queue: Queue,
+    name: str,
+    holder: str,
+    move: Literal["look", "ask", "ok", "fail", "cool"],
+    *,
+    threshold: int = 5,
+    open_seconds: float = 30.0,
+    longest_seconds: float = 300.0,
+) -> float:
+    """Move a circuit breaker of the fleet (see lua/breaker.lua); the seconds to wait before a call, 0 for none."""
+    _refuse_odd(name)
+    wait_ms = queue.run(
+        "breaker",
+        breaker=name,
+        holder=holder,
+        move=move,
+        threshold=threshold,
+        open_ms=int(open_seconds * 1000),
+        longest_ms=int(longest_seconds * 1000),
+    )
+    return int(wait_ms) / 1000
+
+
+def hint(queue: Queue, external_id: str, *, keep_seconds: int = 3600) -> None:
+    """A vendor says that it has ended this call: whoever waits for it looks now. Only a hint: losing it costs a poll."""
+    _refuse_odd(external_id)
+    with queue_errors():
+        pipe = queue.connections.commands().pipeline()
+        pipe.rpush(queue.key(f"hint:{external_id}"), "1")
+        pipe.ltrim(queue.key(f"hint:{external_id}"), 0, 0)
+        pipe.expire(queue.key(f"hint:{external_id}"), keep_seconds)
+        pipe.execute()
+
+
+def wait_for_hint(queue: Queue, external_id: str, seconds: float) -> bool:
+    """Wait for such a hint; whether it came. With Redis away it just waits."""
+    try:
+        with queue_errors():
+            key = queue.key(f"hint:{external_id}")
+            return bool(queue.connections.commands().blpop([key], timeout=max(0.01, seconds)))
+    except QueueUnavailable:
+        time.sleep(seconds)
+        return False
 
 
 def _refuse_odd(name: str) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from pipeline.film.script import Script, Style, Word
+from pydantic import BaseModel
 
-Capability = Literal["write", "speak", "film"]
+from pipeline.film.script import Aspect, Script, Style, Word
+from pipeline.providers.paid import Ledger
+
+T = TypeVar("T", bound=BaseModel)
+
+Capability = Literal["write", "speak", "film", "text", "moderate", "sound", "transcribe", "enhance"]
 
 # Called often by a provider at work; it raises errors.Interrupted when the work must stop.
 Check = Callable[[], None]
@@ -52,6 +57,85 @@ class Speech:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call is likely to cost, and the most it can; USD. A local engine costs nothing."""
+
+    likely_usd: float = 0.0
+    most_usd: float = 0.0
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(self.likely_usd + other.likely_usd, self.most_usd + other.most_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipOrder:
+    """One moving picture: what to show, and from which still picture if any; `seconds` is what the film needs."""
+
+    prompt: str
+    aspect: Aspect
+    seconds: float
+    image: Path | None = None
+    image_digest: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stored video file of a vendor's; its length may differ from the wish."""
+
+    path: Path
+    media_type: str
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """A task for a language model whose answer is one JSON object of the type `answer`.
+
+    `name` says what it is for (copy, prompts, summary ...); `instructions` are ours and stay the same between calls,
+    `content` is data that may come from strangers and is never obeyed.
+    """
+
+    name: str
+    instructions: str
+    content: str
+    answer: type[T]
+    most_tokens: int = 4000
+    may_wait: bool = False  # a batch at half the price will do, within a day
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether texts may be used; `reason` is one sentence for the person who wrote them, `field` which one it is."""
+
+    allowed: bool
+    field: str = ""
+    category: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """One word of a recording, seconds from its start; `speaker` as the engine names them ("" unknown)."""
+
+    text: str
+    start: float
+    end: float
+    speaker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a recording says."""
+
+    language: str
+    words: tuple[HeardWord, ...]
+    duration_seconds: float
+    provider: str
+
+
 class Provider(Protocol):
     """What every provider has; `version` changes whenever the same request would give another answer."""
 
@@ -70,8 +154,11 @@ class Provider(Protocol):
 class Writer(Provider, Protocol):
     """Writes the script of a film."""
 
-    def write(self, brief: Brief, check: Check) -> Script:
+    def write(self, brief: Brief, check: Check, ledger: Ledger) -> Script:
         """The script for this brief; InvalidInput or Unsupported when it cannot be written."""
+
+    def estimate(self, brief: Brief) -> Estimate:
+        """What writing it costs."""
 
 
 class Speaker(Provider, Protocol):
@@ -80,9 +167,70 @@ class Speaker(Provider, Protocol):
     def speaks(self, language: str) -> bool:
         """Whether it can read this language (a tag such as `en` or `pt-BR`)."""
 
-    def speak(self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check) -> Speech:
+    def speak(
+        self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check, ledger: Ledger
+    ) -> Speech:
         """Speak the text into the WAV file `output`.
 
         `voice` is one of the provider's names, or "" for its own choice. InvalidInput when there is nothing to say
         or the voice is unknown, Unsupported for a language it lacks, TooLarge, HostTrouble when the engine is missing.
         """
+
+    def estimate(self, text: str) -> Estimate:
+        """What speaking it costs."""
+
+
+class Filmer(Provider, Protocol):
+    """Makes moving pictures."""
+
+    def clip(self, order: ClipOrder, *, folder: Path, check: Check, ledger: Ledger) -> Clip:
+        """Make a clip; `folder` is for files on their way. Refused when the vendor will not show this."""
+
+    def estimate(self, order: ClipOrder) -> Estimate:
+        """What the clip costs."""
+
+
+class Author(Provider, Protocol):
+    """Answers questions with text (capability `text`): copy, prompts, summaries."""
+
+    def ask(self, question: Question[T], check: Check, ledger: Ledger) -> T:
+        """The answer; Refused when the model will not give one, BadReply when it is not what was asked for."""
+
+    def estimate(self, question: Question[Any]) -> Estimate:
+        """What the answer costs."""
+
+
+class Moderator(Provider, Protocol):
+    """Says whether texts may be used, before money is spent on them."""
+
+    def moderate(self, texts: Mapping[str, str], check: Check, ledger: Ledger) -> Verdict:
+        """The verdict on these texts by field."""
+
+
+class SoundMaker(Provider, Protocol):
+    """Makes sounds that are no speech; WAV files."""
+
+    def effect(self, prompt: str, seconds: float, *, output: Path, check: Check, ledger: Ledger) -> Path:
+        """A sound effect."""
+
+    def music(self, prompt: str, seconds: float, *, output: Path, check: Check, ledger: Ledger) -> Path:
+        """A piece of music without voices."""
+
+
+class Transcriber(Provider, Protocol):
+    """Writes down what a recording says, and who says it."""
+
+    def transcribe(
+        self, audio: Path, *, digest: str, language: str, speakers: int | None, check: Check, ledger: Ledger
+    ) -> Transcript:
+        """The words in time; `digest` is the file's sha256, `speakers` how many speak (None: find out)."""
+
+
+class Enhancer(Provider, Protocol):
+    """Makes pictures better."""
+
+    def enhance(self, image: Path, *, digest: str, folder: Path, check: Check, ledger: Ledger) -> Path:
+        """The picture, larger and cleaner."""
+
+    def cut_out(self, image: Path, *, digest: str, folder: Path, check: Check, ledger: Ledger) -> Path:
+        """The picture's subject without its background (PNG with alpha)."""

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import process
 from errors import BadReply, HostTrouble, InvalidInput, Unsupported
-from pipeline.providers.base import Capability, Check, Speech
+from pipeline.providers.base import Capability, Check, Estimate, Speech
+from pipeline.providers.paid import Ledger
 from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, language_tag, part_of, refuse, tokens_of
 from settings import ROOT
 
@@ -42,8 +43,24 @@ class EspeakSpeaker:
         """Whether espeak-ng has this language, or its region's parent (`de-LI` -> `de`)."""
         return self._voice(language) is not None
 
-    def speak(self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check) -> Speech:
+    def estimate(self, text: str) -> Estimate:
+        """Nothing: it speaks here."""
+        del text
+        return Estimate()
+
+    def speak(
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        style: str,
+        output: Path,
+        check: Check,
+        ledger: Ledger | None = None,
+    ) -> Speech:
         """See Speaker."""
+        del ledger  # nothing is paid here
         reason = self.available()
         if reason is not None:
             raise HostTrouble(f"espeak: {reason}", retry_after=60)

@@ -13,8 +13,9 @@ from typing import ClassVar
 from errors import InvalidInput
 from pipeline.film.script import Scene, SceneKind, Script
 from pipeline.providers import grammar
-from pipeline.providers.base import Brief, Capability, Check
+from pipeline.providers.base import Brief, Capability, Check, Estimate
 from pipeline.providers.grammar import Shape
+from pipeline.providers.paid import Ledger
 from pipeline.providers.phrases import BARE, SEVERAL, STYLES, Phrases
 from pipeline.providers.speech import is_english, speech_seconds
 
@@ -105,8 +106,14 @@ class LocalWriter:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def write(self, brief: Brief, check: Check) -> Script:
+    def estimate(self, brief: Brief) -> Estimate:
+        """Nothing: it writes here."""
+        del brief
+        return Estimate()
+
+    def write(self, brief: Brief, check: Check, ledger: Ledger | None = None) -> Script:
         """The script; InvalidInput when the product's name holds no letter or digit."""
+        del ledger  # nothing is paid here
         check()
         name = grammar.clean(brief.product_name).strip(" .,;:")
         if not _said(name):

@@ -16,7 +16,8 @@ from typing import ClassVar
 import process
 from errors import BadReply, HostTrouble, InvalidInput, Unsupported
 from pipeline.providers import piper_voice
-from pipeline.providers.base import Capability, Check, Speech
+from pipeline.providers.base import Capability, Check, Estimate, Speech
+from pipeline.providers.paid import Ledger
 from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, refuse, tokens_of
 from settings import ROOT, get_settings
 
@@ -58,8 +59,24 @@ class PiperSpeaker:
         """English only: the packaged voice knows no other sounds."""
         return is_english(language)
 
-    def speak(self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check) -> Speech:
+    def estimate(self, text: str) -> Estimate:
+        """Nothing: it speaks here."""
+        del text
+        return Estimate()
+
+    def speak(
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        style: str,
+        output: Path,
+        check: Check,
+        ledger: Ledger | None = None,
+    ) -> Speech:
         """See Speaker; `voice` is "joe" or ""."""
+        del ledger  # nothing is paid here
         if not self.speaks(language):
             raise Unsupported(f"language {language!r}: piper has the English voice joe only; espeak reads others")
         if voice and voice not in self.voices:

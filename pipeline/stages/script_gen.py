@@ -25,5 +25,5 @@ def script_gen(context: Context) -> Script:
         images=len(payload.images),
         seed=payload.seed,
     )
-    script: Script = context.provider("write").write(brief, context.check)
+    script: Script = context.provider("write").write(brief, context.check, context.ledger)
     return script

@@ -29,6 +29,7 @@ def voice_gen(context: Context, scene: Scene) -> SpokenScene:
         style=payload.style,
         output=output,
         check=context.check,
+        ledger=context.ledger,
     )
     return SpokenScene(
         index=scene.index,

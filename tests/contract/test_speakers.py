@@ -22,6 +22,7 @@ from errors import HostTrouble, Interrupted, InvalidInput, TooLarge, Unsupported
 from pipeline.providers import piper_voice, registry
 from pipeline.providers.base import Speaker, Speech, no_check
 from pipeline.providers.espeak import EspeakSpeaker, languages, token_times
+from pipeline.providers.paid import NoLedger
 from pipeline.providers.piper import PiperSpeaker
 from pipeline.providers.piper_align import token_spans
 from pipeline.providers.speech import speech_seconds
@@ -56,7 +57,9 @@ every_speaker = pytest.mark.parametrize("speaker", KINDS, indirect=True)
 def say(
     speaker: Speaker, text: str, output: Path, *, language: str = "en", voice: str = "", style: str = "bold"
 ) -> Speech:
-    return speaker.speak(text, language=language, voice=voice, style=style, output=output, check=no_check)
+    return speaker.speak(
+        text, language=language, voice=voice, style=style, output=output, check=no_check, ledger=NoLedger()
+    )
 
 
 def samples_of(path: Path) -> array.array[int]:
@@ -182,7 +185,15 @@ def test_a_stopping_worker_is_not_held_by_speech(speaker: Speaker, tmp_path: Pat
         raise Interrupted("shutdown")
 
     with pytest.raises(Interrupted):
-        speaker.speak("word " * 3000, language="en", voice="", style="bold", output=tmp_path / "a.wav", check=stop)
+        speaker.speak(
+            "word " * 3000,
+            language="en",
+            voice="",
+            style="bold",
+            output=tmp_path / "a.wav",
+            check=stop,
+            ledger=NoLedger(),
+        )
     assert time.monotonic() - asked[0] < 2
     assert children_of(os.getpid()) - before == set()
     assert sounds_in(tmp_path) == []

@@ -16,6 +16,7 @@ from pipeline.film.script import Script, Style
 from pipeline.providers import grammar, registry
 from pipeline.providers.base import Brief, no_check
 from pipeline.providers.local_writer import LocalWriter, film_seconds, short_url
+from pipeline.providers.paid import NoLedger
 from pipeline.providers.phrases import GLUE, STYLES, Phrases
 
 FLASK = Brief(
@@ -52,7 +53,7 @@ FORBIDDEN = {
 
 
 def write(brief: Brief) -> Script:
-    return registry.get("write", "local").write(brief, no_check)
+    return registry.get("write", "local").write(brief, no_check, NoLedger())
 
 
 def narration(script: Script) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from redis_client.answers import Grant
 from redis_client.connection import Connections
-from redis_client.gates import hold, release
+from redis_client.gates import breaker, hold, release
 from redis_client.gates import take as take_rate
 from redis_client.queue import Queue
 from tests.queue.test_headers import SCRIPTS
@@ -71,6 +71,7 @@ def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.Mo
     assert take_rate(node, "vendor", per_second=1, burst=1) == 0
     assert hold(node, "vendor", "me", slots=1, lease_seconds=30)
     assert release(node, "vendor", "me")
+    assert breaker(node, "vendor", "me", "ask") == 0
     # beat, progress and take are sent past `run`, on purpose: once.
     assert ran | {"beat", "progress", "take"} == set(SCRIPTS)
 

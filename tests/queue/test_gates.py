@@ -70,3 +70,72 @@ def test_a_slot_of_the_dead_runs_out_and_a_beat_renews_that_of_the_living(client
     server.flushall()
     queue.beat(server, worker="w1", lease_seconds=30, record={}, jobs=[], holds=[("vendor", "living")])
     assert server.zrange(queue.key("sem:vendor"), 0, -1) == ["living"]
+
+
+# --- the breaker
+
+VENDOR = "vendor"
+
+
+def fail(client: RedisClient, times: int, holder: str = "h") -> None:
+    for _ in range(times):
+        gates.breaker(client.queue, VENDOR, holder, "fail", threshold=3, open_seconds=10, longest_seconds=40)
+
+
+def ask(client: RedisClient, holder: str) -> float:
+    return gates.breaker(client.queue, VENDOR, holder, "ask", threshold=3, open_seconds=10, longest_seconds=40)
+
+
+def wait_is_over(client: RedisClient) -> None:
+    client.get_client().hset(client.queue.key(f"breaker:{VENDOR}"), "open_until", 1)
+
+
+def test_a_breaker_opens_after_some_failures_in_a_row(client: RedisClient) -> None:
+    fail(client, 2)
+    assert ask(client, "a") == 0
+    gates.breaker(client.queue, VENDOR, "a", "ok")
+    fail(client, 2)
+    assert ask(client, "a") == 0
+    fail(client, 1)
+    assert 9 < ask(client, "a") <= 10
+    assert 9 < gates.breaker(client.queue, VENDOR, "", "look") <= 10
+
+
+def test_one_probe_at_a_time_decides_for_all(client: RedisClient) -> None:
+    fail(client, 3)
+    wait_is_over(client)
+    assert [ask(client, name) > 0 for name in "abc"] == [False, True, True]
+    gates.breaker(client.queue, VENDOR, "b", "ok")  # an answer to a call from before
+    assert ask(client, "c") > 0
+    gates.breaker(client.queue, VENDOR, "a", "ok")
+    assert ask(client, "c") == 0
+
+
+def test_a_failed_probe_closes_it_for_twice_as_long_up_to_a_limit(client: RedisClient) -> None:
+    fail(client, 3)
+    for longest in (20, 40, 40):
+        wait_is_over(client)
+        assert ask(client, "a") == 0
+        fail(client, 1, "a")
+        assert longest - 1 < ask(client, "b") <= longest
+
+
+def test_a_probe_that_died_is_forgotten(client: RedisClient) -> None:
+    fail(client, 3)
+    wait_is_over(client)
+    assert ask(client, "dead") == 0
+    assert ask(client, "b") > 0
+    client.get_client().hset(client.queue.key(f"breaker:{VENDOR}"), "probe_until", 1)
+    assert ask(client, "b") == 0
+
+
+def test_a_vendor_that_says_for_how_long_is_left_alone_so_long(client: RedisClient) -> None:
+    gates.breaker(client.queue, VENDOR, "a", "cool", open_seconds=25)
+    assert 24 < ask(client, "b") <= 25
+
+
+def test_a_hint_wakes_who_waits_and_comes_early_too(client: RedisClient) -> None:
+    gates.hint(client.queue, "pred-1")
+    gates.hint(client.queue, "pred-1")
+    assert gates.wait_for_hint(client.queue, "pred-1", 5)
+    assert not gates.wait_for_hint(client.queue, "pred-1", 0.01)

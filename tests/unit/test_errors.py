@@ -5,12 +5,22 @@ from collections.abc import Callable
 import pytest
 
 import errors
-from errors import HostTrouble, InvalidInput, JobFailed, Permanent, QueueUnavailable, StagecrewError, Transient
+from errors import (
+    HostTrouble,
+    InvalidInput,
+    JobFailed,
+    NeedsPerson,
+    NotNow,
+    Permanent,
+    QueueUnavailable,
+    StagecrewError,
+    Transient,
+)
 from settings import child_environment, get_settings, load_settings, near_misses
 
 
 def test_every_error_is_of_one_kind() -> None:
-    kinds = (Transient, Permanent, HostTrouble)
+    kinds = (Transient, Permanent, HostTrouble, NotNow, NeedsPerson)
     for name, found in vars(errors).items():
         if isinstance(found, type) and issubclass(found, StagecrewError) and found not in {StagecrewError, *kinds}:
             of = [kind for kind in kinds if issubclass(found, kind)]
