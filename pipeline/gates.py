@@ -54,7 +54,7 @@ class Gates:
         if gate is None:
             return
         match error:
-            case RateLimited(retry_after=float() as seconds):
+            case RateLimited(retry_after=seconds) if seconds is not None:
                 self._tell(gate, holder, "cool", seconds)
             case Unreachable() | Overloaded():
                 self._tell(gate, holder, "fail")
