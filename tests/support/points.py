@@ -119,10 +119,11 @@ class Points:
 
         yield reach
 
-    def install(self, patch: pytest.MonkeyPatch, server: redis.Redis) -> None:
-        """Watch this process. The server knows all scripts before: being taught one is no step of a job."""
-        for path in LUA.glob("*.lua"):
-            server.script_load(load_script(path.stem).source)
+    def install(self, patch: pytest.MonkeyPatch, server: redis.Redis | None = None) -> None:
+        """Watch this process. A server knows all scripts before: being taught one is no step of a job."""
+        if server is not None:
+            for path in LUA.glob("*.lua"):
+                server.script_load(load_script(path.stem).source)
         points, write = self, Database.write
         command: Any = redis.Redis.execute_command
         pipeline: Any = Pipeline.execute
