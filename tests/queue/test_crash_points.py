@@ -301,3 +301,23 @@ def test_a_reconciler_that_dies_holds_the_others_up_for_a_few_seconds_only(clien
     lock = _Lock(client.queue, "w1")
     assert lock.take()
     assert client.get_client().pttl(client.queue.key("reconciler")) <= 5000
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a job that is not begun is nobody's in SQL, and its worker fences itself for it"
+)
+@pytest.mark.usefixtures("fast")
+def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClient, points: Points) -> None:
+    watch_rows(client.database)
+    trial = Trial(client, points, SHAPES["failure"])
+    trial.run({})
+    number = points.names.index("sql begin") + 1
+
+    def flush(position: str, _name: str) -> None:
+        if position == OPEN and trial.life is not None:
+            client.get_client().flushall()
+            for _ in range(2):  # the beat hears that the lease is gone, and the house asks SQL
+                trial.life.round()
+
+    trial.run({number: flush})
+    assert trial.facts().crashes == {"a": 0}
