@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import fleet, mending
+from cli import fleet, mending, money
 from cli.door import (
     EXIT_AGAIN,
     AsJson,
@@ -64,6 +64,7 @@ Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
 # Commands of their own rooms, at the same door.
 app.add_typer(mending.app)
 app.add_typer(fleet.app)
+app.add_typer(money.app)
 
 
 @app.callback()

@@ -20,8 +20,10 @@ from database.engine import Database, now_ms
 from database.guard import guard
 from database.records import Holder
 from database.tables import Charge, Job
+from errors import InvalidInput
 
 OPEN = ("intent", "submitted")
+KEY_SHOWN = 12  # characters of a key that people see
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,18 @@ def find_charge(database: Database, key: str) -> ChargeRecord | None:
     with database.read() as connection:
         row = connection.execute(select(*_COLUMNS).where(Charge.idem_key == key)).one_or_none()
     return _record(row) if row else None
+
+
+def find_charge_by_start(database: Database, start: str) -> ChargeRecord:
+    """One call by the beginning of its key, as people copy it; InvalidInput when none or several begin so."""
+    query = select(*_COLUMNS).where(Charge.idem_key.startswith(start, autoescape=True)).limit(2)
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    if len(rows) != 1 or len(start) < KEY_SHOWN:
+        raise InvalidInput(
+            f"charge {start!r}: {'several begin so' if rows else 'there is none'}; see `jobs.py costs --doubtful`"
+        )
+    return _record(rows[0])
 
 
 def find_charges(database: Database, job_id: str) -> list[ChargeRecord]:

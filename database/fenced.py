@@ -47,7 +47,7 @@ class FencedWrites:
         with self._reply_may_be_lost(holder, done), self.database.write() as connection:
             if (holder, done.stage, done.item) in self._unsure and is_written(connection, holder, done):
                 return
-            values = {"b_stage": done.stage, "b_progress": done.progress, "b_cost": done.cost_usd}
+            values = {"b_stage": done.stage, "b_progress": done.progress}
             guard(connection, holder, statements.ADVANCE, values)
             write_done(self.database, connection, holder, job, done)
             data = {"item": done.item} if done.item else None
@@ -65,7 +65,6 @@ class FencedWrites:
             "b_stage": last.stage if last else None,
             "b_progress": 100.0,
             "b_result": result,
-            "b_cost": last.cost_usd if last else 0.0,
         }
         self._end(holder, JobStatus.COMPLETED, statements.END, values, rest)
 
@@ -81,7 +80,7 @@ class FencedWrites:
 
     def cancelled(self, holder: Holder) -> None:
         """The terminal commit of a job that somebody cancelled while it ran."""
-        values = {"b_stage": None, "b_progress": 0.0, "b_result": None, "b_cost": 0.0}
+        values = {"b_stage": None, "b_progress": 0.0, "b_result": None}
         status = JobStatus.CANCELLED
         self._end(holder, status, statements.END, values, lambda found: _event(found, holder, "cancelled", status))
 

@@ -82,7 +82,6 @@ def failure_parameters(failure: Failure, status: str) -> dict[str, Any]:
         "b_log_tail": failure.log_tail,
         "b_progress": 0.0,
         "b_result": None,
-        "b_cost": 0.0,
     }
 
 

@@ -52,6 +52,24 @@ def reopen(database: Database, job_id: str) -> list[OpenJob]:
     return [found[one] for one in opened]
 
 
+def free(database: Database, *, job_id: str | None = None, reason: str | None = None) -> list[str]:
+    """Jobs that wait for a person may go on: one, or all that wait for the same; their ids."""
+    wanted = Job.waiting_for.startswith("a person:") if reason is None else Job.waiting_for == f"a person: {reason}"
+    query = (
+        update(Job)
+        .where(Job.status == JobStatus.WAITING, Job.not_before_ms.is_(None), wanted)
+        .values(status=JobStatus.PENDING, waiting_for=None, updated_ms=now_ms())
+        .returning(Job.id)
+    )
+    if job_id is not None:
+        query = query.where(Job.id == job_id)
+    with database.write() as connection:
+        freed = list(connection.execute(query).scalars())
+        for one in freed:
+            write_event(connection, one, "freed", status=JobStatus.PENDING)
+    return freed
+
+
 def find_open_children(database: Database, job_id: str) -> list[str]:
     """The children of a job that have not ended, and those dead ones for which it waits."""
     query = select(Job.id, Job.status, Job.on_child_failure).where(Job.parent_id == job_id)

@@ -95,14 +95,12 @@ _ADVANCE = _fenced_update().values(
     # Branches commit in another order than they count: it never falls.
     progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
     attempt=0,
-    cost_usd=Job.cost_usd + bindparam("b_cost"),
 )
 _END = _fenced_update().values(
     status=bindparam("b_status"),
     stage=func.coalesce(bindparam("b_stage"), Job.stage),
     progress=case((bindparam("b_progress") > Job.progress, bindparam("b_progress")), else_=Job.progress),
     result=bindparam("b_result", type_=Job.result.type),
-    cost_usd=Job.cost_usd + bindparam("b_cost"),
     # A completed job has no stage in trouble any more; a failed one tells below how often it was tried.
     attempt=case((bindparam("b_status") == JobStatus.COMPLETED, 0), else_=Job.attempt),
     in_flight=False,

@@ -60,9 +60,11 @@ class StageLedger(Ledger):
     item: str
     stop: StopSignal
     gates: Gates
+    used: bool = False
 
     def charge(self, call: PaidCall) -> Any:
         """The answer of a call: the stored one, the one that is under way, or a new one."""
+        self.used = True
         digest = hashlib.sha256(orjson.dumps(call.request, option=orjson.OPT_SORT_KEYS)).hexdigest()
         rejected = 0
         for number in count(1):

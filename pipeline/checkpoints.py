@@ -42,6 +42,17 @@ class Known:
         """How often this item has failed."""
         return self.failures.get((step, item), 0)
 
+    def most_attempts(self, step: str) -> int:
+        """How often the item of a step that failed most has failed."""
+        return max((count for (name, _), count in self.failures.items() if name == step), default=0)
+
+    def forget_made_by_others(self, step: str, provider: str) -> None:
+        """Items that another provider has made are made anew."""
+        with self.lock:
+            found = self.results.get(step, {})
+            for item in [key for key, one in found.items() if getattr(one, "provider", provider) != provider]:
+                del found[item]
+
     def is_done(self, step: Step) -> bool:
         """Whether a step is done; one with items is done when a run has seen all of them done."""
         if step.name in self.complete:

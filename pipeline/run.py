@@ -13,6 +13,7 @@ from pipeline.checkpoints import Known
 from pipeline.family import Family
 from pipeline.gates import Gates
 from pipeline.progress import ProgressMeter
+from pipeline.stage import Stage, find_stage
 from pipeline.stop import StopSignal
 from settings import Settings
 
@@ -36,3 +37,8 @@ class Run:
     family: Family
     gates: Gates
     providers: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, str | None] = field(default_factory=dict)  # provider of each step in this run
+
+    def stage_of(self, step: Step) -> Stage:
+        """What does a step."""
+        return find_stage(step.stage)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -18,12 +18,12 @@ from database.records import Checkpoint, Holder, JobRecord
 from errors import AwaitChildren, DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
 from pipeline.catalog.base import Policy, Step, find_pipeline, validate_payload
 from pipeline.checkpoints import Known, load_known
+from pipeline.choice import choose_providers, provider_of
 from pipeline.family import Family
 from pipeline.faults import again_or_dead, failed, failure_of, judge, plain
 from pipeline.gates import Gates
 from pipeline.outcome import Dead, Done, HandBack, HandOver, Lost, Outcome, Wait, gravest
 from pipeline.progress import ProgressMeter, Publish
-from pipeline.providers import registry
 from pipeline.run import Run
 from pipeline.stage import Stage, find_stage, plan_steps, queue_of
 from pipeline.stop import StopSignal
@@ -113,30 +113,8 @@ class Runner:
             family,
             Gates(family.client.queue, stop, settings.lease_seconds),
         )
-        run.providers = self._choose_providers(run)
+        run.providers = choose_providers(run)
         return run
-
-    def _choose_providers(self, run: Run) -> dict[str, str]:
-        """`auto` is resolved once, at the first begin, and kept: another host makes the same film."""
-        if run.job.providers is not None:
-            return run.job.providers
-        needed = {find_stage(step.stage).capability for step in run.steps} - {None}
-        if not needed:
-            return {}
-        wanted = {
-            "write": run.settings.script_provider,
-            "speak": run.settings.voice_provider,
-            "film": run.settings.video_provider,
-        }
-        language = str(getattr(run.payload, "language", "en"))
-        chosen = {
-            capability: registry.resolve(
-                cast("Any", capability), wanted.get(capability, "auto"), run.settings, language=language
-            )
-            for capability in sorted(name for name in needed if name)
-        }
-        self.writes.keep_providers(run.holder, chosen)
-        return chosen
 
 
 class _Steps:
@@ -244,6 +222,7 @@ class _Steps:
         with structlog.contextvars.bound_contextvars(stage=step.name):
             try:
                 self.run.meter.start(step.name)
+                self.run.chosen[step.name] = provider_of(self.run, step, stage)
                 items = self._items(step, stage)
                 for number, (item, value) in enumerate(items):
                     if self.run.known.has(step.name, item):

@@ -39,6 +39,11 @@ class Stage:
     reads: tuple[str, ...] | None = None
     version: str = "1"
     commit: Callable[[Connection, Any], None] | None = None
+    uses: tuple[str, ...] = ()
+
+    def capabilities(self) -> tuple[str, ...]:
+        """What providers it calls."""
+        return (*((self.capability,) if self.capability else ()), *self.uses)
 
 
 def stage(
@@ -55,11 +60,13 @@ def stage(
     reads: tuple[str, ...] | None = None,
     version: str = "1",
     commit: Callable[[Connection, Any], None] | None = None,
+    uses: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a stage.
 
     `needs`: stages whose results it takes. `each`: it runs once per element of this field of its payload or
-    of a result it needs. `capability`: what provider it calls. `weight`: its share of the progress.
+    of a result it needs. `capability`: what provider it calls (`uses`: what others, which
+    have no part in the choice of its results). `weight`: its share of the progress.
     `queue`: where it runs, if not in the pipeline's queue. `cache`: an equal stage of the same tenant may be
     reused; then `reads` must list the payload fields it sees, and `version` must rise when its work changes.
     `commit(connection, result)` runs inside the checkpoint's own fenced commit.
@@ -84,6 +91,7 @@ def stage(
             reads,
             version,
             commit,
+            uses,
         )
         return function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import structlog
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 
 import process
 from artifacts import artifacts_in
+from database.charges import stage_cost
 from database.records import Checkpoint
 from pipeline.catalog.base import Step
 from pipeline.charges import StageLedger
@@ -30,7 +32,7 @@ def work(
     """The checkpoint of this try and its result; `place` is (number of the item, how many there are)."""
     started = clock()
     number, count = place
-    provider = run.providers.get(stage.capability) if stage.capability else None
+    provider = run.chosen.get(step.name)
     version = _version(stage, provider)
     key = cache_key(run.job, run.payload, stage, version, provider, value, run.known, step) if stage.cache else None
     if key and (found := reuse(run.writes.database, run.store, run.job.tenant, key, stage)):
@@ -41,7 +43,32 @@ def work(
         ), result
     log.info("stage_started", item=item, attempt=attempt)
     soft, hard = limits_of(run, stage)
-    context = Context(
+    ledger = StageLedger(
+        run.writes.database, run.store, run.settings, run.holder, run.job, step.name, item, run.stop, run.gates
+    )
+    context = _context(run, step, stage, item, attempt, place, ledger)
+    arguments = (context,) if item == "" else (context, value)
+    limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
+    with limits, tidy(context), children_of(f"{run.job.id}/{step.name}"):
+        run.stop.check()
+        result = stage.result.validate_python(stage.function(*arguments))
+        if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
+            run.stop.check()
+    real = getattr(result, "provider", None) or provider
+    made = _checkpoint(run, step, stage, item, result, version, real, key, None, started, number, count)
+    return replace(made, cost_usd=_cost(ledger)), result
+
+
+def _context(
+    run: Run, step: Step, stage: Stage, item: str, attempt: int, place: tuple[int, int], ledger: StageLedger
+) -> Context:
+    number, count = place
+
+    def find_provider(capability: str) -> Any:
+        name = run.chosen.get(step.name) if capability == stage.capability else run.providers[capability]
+        return registry.get(cast("Any", capability), str(name))
+
+    return Context(
         job_id=run.job.id,
         tenant=run.job.tenant,
         pipeline=run.pipeline.name,
@@ -59,29 +86,9 @@ def work(
             step.name, (number + max(0.0, min(1.0, share))) / count, message
         ),
         family=run.family.of_stage(step.name, item),
-        ledger=StageLedger(
-            run.writes.database,
-            run.store,
-            run.settings,
-            run.holder,
-            run.job,
-            step.name,
-            item,
-            run.stop,
-            run.gates,
-        ),
-        find_provider=lambda capability: registry.get(cast("Any", capability), run.providers[capability]),
+        ledger=ledger,
+        find_provider=find_provider,
     )
-    arguments = (context,) if item == "" else (context, value)
-    limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
-    with limits, tidy(context), children_of(f"{run.job.id}/{step.name}"):
-        run.stop.check()
-        result = stage.result.validate_python(stage.function(*arguments))
-        if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
-            run.stop.check()
-    real = getattr(result, "provider", None) or provider
-    made = _checkpoint(run, step, stage, item, result, version, real, key, None, started, number, count)
-    return made, result
 
 
 def _version(stage: Stage, provider: str | None) -> str:
@@ -97,6 +104,13 @@ def limits_of(run: Run, stage: Stage) -> tuple[float, float]:
     soft = float(getattr(run.payload, "stage_seconds", 0) or stage.soft_seconds or settings.task_soft_time_limit)
     hard = stage.hard_seconds or settings.task_time_limit
     return min(soft, hard), hard
+
+
+def _cost(ledger: StageLedger) -> float:
+    """What this stage, or item, has cost, in this try or an earlier one; nothing is asked where nothing was paid."""
+    if not ledger.used:
+        return 0.0
+    return stage_cost(ledger.database, ledger.job.id, ledger.stage, ledger.item)
 
 
 def _checkpoint(

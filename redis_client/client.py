@@ -11,6 +11,8 @@ import orjson
 import redis
 import structlog
 
+from database.charges import OPEN as OPEN_CALLS
+from database.charges import find_charge_by_start, submit, void
 from database.controls import controls, set_control
 from database.engine import Database, get_database
 from database.jobs import (
@@ -25,8 +27,8 @@ from database.jobs import (
 )
 from database.meta import database_id
 from database.migrate import init_db
-from database.open_jobs import OpenJob
-from database.requests import find_open_children, reopen, request_cancel
+from database.open_jobs import OpenJob, open_job
+from database.requests import find_open_children, free, reopen, request_cancel
 from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable
 from pipeline.catalog.base import declared_queues, find_pipeline, nearest
 from redis_client.connection import Connections, queue_errors
@@ -216,6 +218,31 @@ class RedisClient:
             if self.queue.inspect(job.id).state != "running":
                 break
             time.sleep(0.05)
+
+    def free(self, *, job_id: str | None = None, reason: str | None = None) -> list[str]:
+        """Let jobs go on that wait for a person: one, or all that wait for the same `reason`; their ids."""
+        freed = free(self.database, job_id=job_id, reason=reason)
+        for one in freed:
+            job = open_job(self.database, one)
+            if job is not None:
+                self._attempt("enqueue_deferred", lambda job=job: self.queue.enqueue(job, mode="wake"), one)  # type: ignore[misc]
+        return freed
+
+    def decide_call(self, key: str, external_id: str | None, *, made: bool) -> list[str]:
+        """A person says what became of a call in doubt: it was not made (pay again), or made, under this id of the vendor.
+
+        The jobs that go on now.
+        """
+        row = find_charge_by_start(self.database, key)
+        if row.state not in OPEN_CALLS or row.doubt != "parked":
+            raise InvalidInput(f"charge {key} is {row.state}: there is nothing to decide")
+        if made and not external_id:
+            raise InvalidInput("a call that was made has an id at the vendor: give it")
+        if made and external_id:
+            submit(self.database, row.key, external_id)
+        else:
+            void(self.database, row.key, "a person says that it was not made")
+        return self.free(job_id=row.job_id)
 
     def pause(self, name: str, *, kind: str = "queue", reason: str = "", by: str = "") -> None:
         """Let no job of a queue (or with `kind` of a pipeline or tenant) start; what runs goes on."""

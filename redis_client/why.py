@@ -23,7 +23,7 @@ class Why:
     """`reason` is one word for programs, `sentence` for people; `command` frees the job ("" when nothing need be done).
 
     Reasons: completed, failed, cancelled, quarantined, running, lease_lost, cancelling, retry_at, delayed,
-    host_trouble, children, child_needs_a_person, person, paused, limit_full, no_worker, worker_trouble, queued,
+    host_trouble, children, child_needs_a_person, charge_in_doubt, budget, person, paused, limit_full, no_worker, worker_trouble, queued,
     redis_away, unknown_to_redis.
     """
 
@@ -78,7 +78,7 @@ def _ended(row: dict[str, Any]) -> Answer:
 def _held(database: Database, row: dict[str, Any]) -> Answer:
     """It waits without a time: for its children, or for a person."""
     if row["waiting_for"] != "children":
-        return "person", f"it waits for a person: {row['waiting_for']}", f"jobs.py show {row['id']}"
+        return _for_a_person(row)
     children = find_children(database, row["id"])
     for child in children:
         if child.status in DEAD and child.on_child_failure == "wait":
@@ -91,6 +91,18 @@ def _held(database: Database, row: dict[str, Any]) -> Answer:
     left = [child.id for child in children if child.status not in ENDED]
     shown = ", ".join(left[:SHOWN]) + (f" and {len(left) - SHOWN} more" if len(left) > SHOWN else "")
     return "children", f"it waits for {len(left)} of its children: {shown}", f"jobs.py why {left[0]}" if left else ""
+
+
+def _for_a_person(row: dict[str, Any]) -> Answer:
+    what = str(row["waiting_for"] or "").removeprefix("a person: ")
+    match what.split(" "):
+        case ["charge", key, *_]:
+            key = key.rstrip(":")
+            sentence = f"a paid call is in doubt, and a person must say whether it was made: {what}"
+            return "charge_in_doubt", sentence, f"jobs.py decide {key} lost (or: made ID-AT-THE-VENDOR)"
+        case ["budget", scope]:
+            return "budget", f"the budget {scope} is spent", f"jobs.py budget {scope} USD"
+    return "person", f"it waits for a person: {what}", f"jobs.py free {row['id']}"
 
 
 def _in_flight(row: dict[str, Any], standing: Standing) -> Answer:
@@ -117,6 +129,8 @@ def _timed(database: Database, row: dict[str, Any]) -> Answer:
             return "retry_at", sentence, ""
         case "delay":
             return "delayed", f"it was asked for with a delay; it is due {due}", ""
+    if str(row["waiting_for"]).startswith("budget:"):
+        return "budget", f"{row['waiting_for']}; the next day begins {due}", "jobs.py budget"
     return "host_trouble", f"its worker handed it back: {row['waiting_for']}; the next try is {due}", "jobs.py workers"
 
 

@@ -34,7 +34,13 @@ PROVIDERS: dict[tuple[str, str], Entry] = {
     ("speak", "espeak"): Entry("pipeline.providers.espeak", "EspeakSpeaker"),
     ("film", "local"): Entry("pipeline.providers.local_film", "LocalFilm"),
 }
-SETTING: dict[Capability, str] = {"write": "SCRIPT_PROVIDER", "speak": "VOICE_PROVIDER", "film": "VIDEO_PROVIDER"}
+SETTING: dict[Capability, str] = {
+    "write": "SCRIPT_PROVIDER",
+    "speak": "VOICE_PROVIDER",
+    "film": "VIDEO_PROVIDER",
+    "text": "TEXT_PROVIDER",
+    "moderate": "MODERATION_PROVIDER",
+}
 
 _lock = threading.Lock()
 _living: dict[tuple[str, str], Provider] = {}
@@ -43,6 +49,27 @@ _living: dict[tuple[str, str], Provider] = {}
 def names(capability: Capability) -> list[str]:
     """The names registered for a capability, in the order `auto` tries them."""
     return [name for kind, name in PROVIDERS if kind == capability]
+
+
+def wanted(capability: str, settings: Settings) -> str:
+    """What the settings say of a capability; `auto` where there is no setting."""
+    setting = SETTING.get(cast("Capability", capability))
+    return str(getattr(settings, setting.lower())) if setting else "auto"
+
+
+def fallback(capability: Capability, name: str, settings: Settings, *, language: str = "en") -> str | None:
+    """The provider to use when `name` is down: the next that works here; None when there is none."""
+    known = names(capability)
+    for following in known[known.index(name) + 1 :]:
+        entry = PROVIDERS[capability, following]
+        if entry.key is not None:
+            if getattr(settings, entry.key, None):
+                return following
+            continue
+        provider = get(capability, following)
+        if provider.available() is None and (capability != "speak" or cast("Speaker", provider).speaks(language)):
+            return following
+    return None
 
 
 def resolve(capability: Capability, wanted: str, settings: Settings, *, language: str = "en") -> str:
@@ -121,4 +148,4 @@ def _unknown(capability: Capability, wanted: str) -> str:
     known = [*names(capability), "auto", "local"]
     close = get_close_matches(wanted, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(dict.fromkeys(known))}"
-    return f"{SETTING[capability]}={wanted!r} is not a provider; {hint}"
+    return f"{SETTING.get(capability, capability)}={wanted!r} is not a provider; {hint}"

@@ -14,6 +14,7 @@ from tests.support.house import House, lines
 COMMANDS = (
     *("enqueue", "run", "watch", "show", "list", "why", "cancel", "retry", "replay", "dead"),
     *("pipelines", "queues", "workers", "pause", "resume", "limit", "weight", "demo"),
+    *("costs", "budget", "decide", "free", "estimate"),
 )
 LATER = ("--delay", "3600")  # stored, and left alone by the worker
 

@@ -260,7 +260,7 @@ def test_a_checkpoint_repeated_after_a_lost_reply_is_counted_once(
     with the_reply_is_lost(writes.database, monkeypatch), pytest.raises(DatabaseUnavailable):
         writes.checkpoint(ME, job, done)
     writes.checkpoint(ME, job, done)
-    assert row(writes)["cost_usd"] == 0.5
+    assert [stage["cost_usd"] for stage in find_stages(writes.database, "a")] == [0.5]
     assert [stage["executions"] for stage in find_stages(writes.database, "a")] == [1]
     assert kinds(writes).count("stage_completed") == 1
     assert calls == [1]

@@ -1,0 +1,72 @@
+"""What was paid: sums of the ledger, and the calls that a person must decide."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+
+from database.charges import OPEN
+from database.engine import Database
+from database.tables import Charge, Job
+
+By = Literal["day", "tenant", "provider", "pipeline", "job"]
+DAY_MS = 24 * 3600 * 1000
+
+
+def costs(database: Database, by: By, *, since_ms: int = 0, tenant: str | None = None) -> list[dict[str, Any]]:
+    """Settled cost by day (UTC), tenant, provider, pipeline or job; the dearest first, days in order.
+
+    `estimated_usd` is the part of it that the vendors did not tell; `calls` counts them, `repaid` those that were made
+    again because nobody could say whether they had been made, `orphans` answers that nobody waited for any more.
+    """
+    keys = {
+        "day": Charge.intent_ms / DAY_MS,
+        "tenant": Charge.tenant,
+        "provider": Charge.provider,
+        "pipeline": func.coalesce(Job.pipeline, "(deleted job)"),
+        "job": Charge.job_id,
+    }
+    key = keys[by].label("key") if by != "day" else func.floor(keys["day"]).label("key")
+    amount = func.coalesce(Charge.cost_usd, 0)
+    query = (
+        select(
+            key,
+            func.sum(amount).label("cost_usd"),
+            func.sum(amount).filter(Charge.cost_is_estimate).label("estimated_usd"),
+            func.count().filter(Charge.state == "settled").label("calls"),
+            func.count().filter(Charge.doubt == "repaid").label("repaid"),
+            func.count().filter(Charge.doubt == "orphan").label("orphans"),
+        )
+        .join(Job, Job.id == Charge.job_id, isouter=True)
+        .where(Charge.intent_ms >= since_ms)
+        .group_by(key)
+        .order_by(key if by == "day" else func.sum(amount).desc())
+    )
+    if tenant is not None:
+        query = query.where(Charge.tenant == tenant)
+    with database.read() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    return [row | {name: float(row[name] or 0) for name in ("cost_usd", "estimated_usd")} for row in rows]
+
+
+def open_calls(database: Database, *, doubtful: bool = False) -> list[dict[str, Any]]:
+    """Calls that are under way, or with `doubtful` those that a person must decide."""
+    columns = (
+        Charge.idem_key,
+        Charge.job_id,
+        Charge.stage,
+        Charge.item,
+        Charge.call,
+        Charge.provider,
+        Charge.state,
+        Charge.doubt,
+        Charge.external_id,
+        Charge.estimate_usd,
+        Charge.intent_ms,
+    )
+    query = select(*columns).where(Charge.state.in_(OPEN)).order_by(Charge.intent_ms)
+    if doubtful:
+        query = query.where(Charge.doubt == "parked")
+    with database.read() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

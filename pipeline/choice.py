@@ -1,0 +1,59 @@
+"""Which provider a step uses: the one that its job has kept, or the next one when that is down and the job allows it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import structlog
+
+from pipeline.catalog.base import Step
+from pipeline.providers import registry
+from pipeline.providers.base import Capability
+from pipeline.run import Run
+from pipeline.stage import Stage
+
+log = structlog.get_logger()
+
+
+def choose_providers(run: Run) -> dict[str, str]:
+    """`auto` is resolved once, at the first begin, and kept: another host makes the same film."""
+    if run.job.providers is not None:
+        return run.job.providers
+    found = [find for step in run.steps for find in run.stage_of(step).capabilities()]
+    if not found:
+        return {}
+    language = str(getattr(run.payload, "language", "en"))
+    chosen = {
+        capability: registry.resolve(
+            cast("Capability", capability), registry.wanted(capability, run.settings), run.settings, language=language
+        )
+        for capability in sorted(set(found))
+    }
+    run.writes.keep_providers(run.holder, chosen)
+    return chosen
+
+
+def provider_of(run: Run, step: Step, stage: Stage) -> str | None:
+    """The provider of a step for this run. It is one for all its items: a film does not change its voice in the middle."""
+    if stage.capability is None:
+        return None
+    kept = run.providers[stage.capability]
+    if not getattr(run.payload, "fallback", False):
+        return kept
+    capability = cast("Capability", stage.capability)
+    following = registry.fallback(capability, kept, run.settings, language=str(getattr(run.payload, "language", "en")))
+    if following is None or not _is_down(run, step, registry.get(capability, kept)):
+        return kept
+    log.warning("provider_switched", capability=capability, provider=following, instead_of=kept)
+    run.known.forget_made_by_others(step.name, following)
+    return following
+
+
+def _is_down(run: Run, step: Step, provider: Any) -> bool:
+    """Its breaker is open, or this would be the last try."""
+    policy, settings = run.pipeline.policy, run.settings
+    allowed = settings.max_retries if policy.max_retries is None else policy.max_retries
+    if run.known.most_attempts(step.name) >= max(1, allowed):
+        return True
+    gate = getattr(provider, "gate", None)
+    return gate is not None and run.gates.is_open(gate.name)
