@@ -12,7 +12,7 @@ from database.open_jobs import OpenJob
 from redis_client.answers import Claim, Grant
 from redis_client.queue import HEAD_START_SECONDS, Queue
 from tests.support.edits import FIRST_US, Clock
-from tests.support.held import as_model, broken, read
+from tests.support.held import Held, as_model, broken, read
 from tests.support.model import LEASE_MS, OPEN, Model, Task
 from tests.support.moves import MAIN, SECOND, forget, job, slot
 
@@ -60,7 +60,10 @@ class Sides:
         self.stale: list[tuple[str, Grant]] = []
         self.limits: dict[str, int] = {}
         self.foreign: set[str] = set()
-        self.deaf: set[str] = set()
+        self.deaf: set[str] = set()  # queues of which a bell was lost
+        self.spare = dict.fromkeys(QUEUES, 0)  # bells too many
+        self.served: set[str] = set()  # queues of which this move took a job
+        self.may_leak = False
         self.memory: list[tuple[bytes, int, bytes]] = []
         self.number = 0
         self.blind = False  # Redis was damaged: what it holds is not known until it is mended
@@ -72,7 +75,8 @@ class Sides:
         """The invariants hold, and Redis holds what the model says."""
         held = read(self.queue)
         self.deaf = {queue for queue in self.deaf if held.silent(queue)}
-        wrong = broken(held, workers=len(SEATS), deaf=self.deaf)
+        # Whoever takes a job rings for the next, also where a bell was lost.
+        wrong = broken(held, workers=len(SEATS), deaf=self.deaf - self.served) + self._leaks(held)
         assert not wrong, "\n".join(wrong)
         found = as_model(held, self.clock)
         for name in found.tasks.keys() | self.model.tasks.keys():
@@ -80,6 +84,12 @@ class Sides:
             assert mine == theirs, f"{name} should be {mine}, and is {theirs}"
         assert found == self.model
         assert self.foreign <= held.pushed(), "what another program pushed is lost"
+
+    def _leaks(self, held: Held) -> list[str]:
+        """I16, move by move: a bell may be left over where one was popped, or where another program's stood for it."""
+        before, self.spare = self.spare, {queue: len(held.surplus(queue)) for queue in QUEUES}
+        leaked = [f"I16: {queue} has a bell too many" for queue in QUEUES if self.spare[queue] > before[queue]]
+        return [] if self.may_leak or self.foreign else leaked
 
     # --- the same move on both sides
 
@@ -114,6 +124,7 @@ class Sides:
         if not isinstance(answer, Grant):
             return
         self.held[seat] = answer
+        self.served.add(answer.queue)
         row = self.rows.get(answer.job_id)
         if row is not None:
             assert all(answer.token > token for token in row.tokens), "I6"
@@ -225,7 +236,7 @@ class Sides:
         self._beat_after_damage()
         held = read(self.queue)
         self.deaf = {queue for queue in QUEUES if held.silent(queue)}
-        self.foreign &= held.pushed()
+        self.foreign = held.pushed()
         for queue in QUEUES:
             for bell in held.surplus(queue):  # they wake somebody in vain, once
                 self.redis.lrem(self.queue.list_key(queue), 1, bell)
@@ -292,9 +303,20 @@ class Sides:
         if row is None or not row.open or row.waits or row.queue != task.queue:
             return False
         if task.state == "running":
-            return row.in_flight and row.fence == task.token
+            return row.fence == task.token if row.in_flight else row.fence < task.token
         is_delayed = row.not_before > self.clock.ms
         return not row.in_flight and task.state in ({"delayed"} if is_delayed else {"ready", "parked"})
+
+    def _is_owner(self, seat: str, grant: Grant) -> bool:
+        """Whether SQL still gives the job to this free seat."""
+        row = self.rows.get(grant.job_id)
+        return row is not None and row.in_flight and row.fence == grant.token and seat not in self.held
+
+    def _holds_back(self, group: str) -> bool:
+        return any(task.parked == group for task in self.model.tasks.values())
+
+    def _task(self, seat: str) -> Task:
+        return self.model.tasks[self.held[seat].job_id]
 
     def _state(self, name: str) -> str:
         return self.model.tasks[name].state if name in self.model.tasks else ""

@@ -10,19 +10,19 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from redis_client.answers import Busy
+from redis_client.answers import Busy, Rewound
 from redis_client.queue import HEAD_START_SECONDS, Queue
 from tests.support.edits import Clock
 from tests.support.held import read
 from tests.support.model import OPEN
-from tests.support.moves import MAIN, SECOND, slot
+from tests.support.moves import MAIN, slot
 from tests.support.sides import LEASE_SECONDS, QUEUES, SEATS, SERVING, Dice, Row, Sides
 
 T = TypeVar("T")
-IDS = tuple(f"j{number}" for number in range(8))
+IDS = tuple(f"j{number}" for number in range(16))
 TENANTS, PIPELINES = ("acme", "beta"), ("selftest", "product_video")
-OWN_GROUPS = ((), ("vendor",), ("gpu",), ("vendor", "gpu"))
-GROUPS = (f"queue:{MAIN}", f"queue:{SECOND}", "pipeline:selftest", "tenant:acme", "tenant:beta", "vendor", "gpu")
+OWN_GROUPS = ((), ("vendor",), ("gpu",), ("vendor", "gpu"), ("vendor", "gpu"))
+GROUPS = (f"queue:{MAIN}", "pipeline:selftest", "tenant:acme", "vendor", "vendor", "gpu", "gpu")
 A_DAY_MS = 86_400_000
 
 
@@ -46,6 +46,7 @@ class Walk(Sides):
 
     def make(self, name: str, dice: Dice) -> None:
         self.clock.us += dice.pick((0, 1, 1000, 7000))
+        self.served, self.may_leak = set(), False
         getattr(self, name)(dice)
 
     # --- moves of people
@@ -56,7 +57,7 @@ class Walk(Sides):
             return  # Redis has forgotten it, and SQL refuses a known id; or the other way round, after a rewind
         made = Row(
             dice.pick(QUEUES), dice.pick(TENANTS), dice.pick(PIPELINES), dice.pick(OWN_GROUPS),
-            dice.pick(sorted(HEAD_START_SECONDS)), now, not_before=dice.pick((0, 0, now + 5000, now + A_DAY_MS)),
+            dice.pick(sorted(HEAD_START_SECONDS)), now, not_before=dice.pick((0, 0, 0, 0, now + 1500, now + A_DAY_MS)),
         )  # fmt: skip
         is_new = self._place(name, made, "new")
         assert is_new == (name not in self.rows)
@@ -85,7 +86,12 @@ class Walk(Sides):
         self._same(lambda: self.queue.enqueue(self._told(name, row), mode="wake"), answer=False)
 
     def cancel(self, dice: Dice) -> None:
-        name = dice.pick(IDS)
+        # Whoever stands for others that are parked is asked for most.
+        standing = {
+            name for name in self.model.tasks for group in self.model.groups_of(name) if self._holds_back(group)
+        }
+        ready = sorted(name for name in standing if self._state(name) == "ready")
+        name = dice.pick((*sorted(name for name, row in self.rows.items() if row.open), *ready, *ready, *IDS[:3]))
         row = self.rows.get(name)
         in_flight = row is not None and row.in_flight
         if row is not None and row.open:
@@ -94,13 +100,27 @@ class Walk(Sides):
         self._same(lambda: self.queue.cancel(name, in_flight=in_flight), answer=self._state(name) or "none")
 
     def limit(self, dice: Dice) -> None:
-        group, most = dice.pick(GROUPS), dice.pick((None, 0, 1, 1, 2))
+        group, most = dice.pick(GROUPS), dice.pick((None, None, 0, 1, 1, 2))
         if most is None:
             self.limits.pop(group, None)
         else:
             self.limits[group] = most
         self.queue.limit(group, most)
         self.model.limit(group, most)
+
+    def a_gate_is_narrow(self, dice: Dice) -> None:
+        """Three more jobs for a group of which one may run, and workers for them."""
+        group, queue = dice.pick(("vendor", "gpu")), dice.pick(QUEUES)
+        self.limits[group] = 1
+        self.queue.limit(group, 1)
+        self.model.limit(group, 1)
+        free = [name for name in IDS if name not in self.rows and name not in self.model.tasks]
+        for name in free[:3]:
+            groups = dice.pick(((group,), ("vendor", "gpu")))
+            self.rows[name] = Row(queue, dice.pick(TENANTS), dice.pick(PIPELINES), groups, "normal", self.clock.ms)
+            self._place(name, self.rows[name], "new")
+        for seat in [seat for seat in SEATS if seat not in self.held][:2]:
+            self._claim(seat, (queue,), self._nonce())
 
     def pause(self, dice: Dice) -> None:
         queue = dice.pick(QUEUES)
@@ -133,13 +153,20 @@ class Walk(Sides):
             lists = [name for name in wanted if name not in self.model.paused]
             found = next(((name, bell) for name in lists if (bell := self.redis.lpop(self.queue.list_key(name)))), None)
             popped = found or popped
-        nonce = self._nonce()
+        nonce, self.may_leak = self._nonce(), popped[0] != ""
         answer = self._claim(seat, wanted, nonce, popped)
         if isinstance(answer, Busy) and popped[0]:  # a worker claims for free slots only
             self.redis.rpush(self.queue.list_key(popped[0]), popped[1])
             return
         if popped[1] in self.model.tasks or not popped[0]:  # else it is kept for adoption, twice, which does no harm
             self._same(lambda: self.queue.claim(slot(seat, "0", *wanted), nonce=nonce, popped=popped), answer=answer)
+
+    def a_bell_is_lost(self, dice: Dice) -> None:
+        """A worker dies with what it popped."""
+        queue = dice.pick(QUEUES)
+        if queue not in self.model.paused and (bell := self.redis.lpop(self.queue.list_key(queue))):
+            self.deaf.add(queue)
+            self.foreign.discard(bell)
 
     def begin(self, dice: Dice) -> None:
         if self.held:
@@ -156,13 +183,15 @@ class Walk(Sides):
         """Given back: begun (then SQL says how), or before it began."""
         if not self.held:
             return
-        seat = dice.pick(sorted(self.held))
+        seats = sorted(self.held)
+        flagged = [seat for seat in seats if self._task(seat).cancel or self._task(seat).again]
+        seat = dice.pick((*seats, *flagged, *flagged))
         row = self.rows.get(self.held[seat].job_id)
-        delay_ms, into = dice.pick((0, 0, 1500, A_DAY_MS)), self.held[seat].queue
+        delay_ms, into = dice.pick((0, 0, 0, 1500, A_DAY_MS)), self.held[seat].queue
         if dice.pick((True, False)):
             if row is None or not self._begin(seat):
                 return
-            delay_ms, into = dice.pick((delay_ms, -1)), dice.pick(QUEUES)
+            delay_ms, into = dice.pick((delay_ms, delay_ms, -1)), dice.pick(QUEUES)
             row.in_flight, row.queue, row.waits = False, into, delay_ms < 0
             row.not_before = self.clock.ms + delay_ms if delay_ms > 0 else 0
         self._requeue(seat, into, delay_ms=delay_ms, following=dice.pick((None, *SERVING)))
@@ -220,12 +249,13 @@ class Walk(Sides):
         """I8: whatever an old token says changes nothing; unless SQL still gives the job to it."""
         if not self.stale:
             return
-        seat, grant = dice.pick(self.stale)
+        owners = [one for one in self.stale if self._is_owner(*one)]
+        seat, grant = dice.pick((*self.stale[-3:], *owners, *owners))
         row, task = self.rows.get(grant.job_id), self.model.tasks.get(grant.job_id)
         if task and (task.state, task.token) == ("running", grant.token):
             return  # a rewound Redis thinks so: only the fence in SQL stops it
         assert self._beat(seat, grant) == "lost"
-        if row and row.in_flight and row.fence == grant.token and seat not in self.held and dice.pick((True, False)):
+        if row and self._is_owner(seat, grant):
             told = self._told(grant.job_id, row)
             adopted = self.queue.adopt(told, token=grant.token, lease_seconds=LEASE_SECONDS, slot=slot(seat))
             self._note(adopted, self.model.adopt(grant.job_id, grant.token, seat=f"{seat}#0"))
@@ -253,6 +283,7 @@ class Walk(Sides):
 
     def redis_forgets(self, dice: Dice) -> None:
         self.redis.flushall()
+        assert isinstance(self.queue.claim(slot("w9", "0", *QUEUES), nonce=self._nonce()), Rewound)
         self._mend(dice)
 
     def damage(self, dice: Dice) -> None:
@@ -269,7 +300,7 @@ class Walk(Sides):
                 self.redis.zrem(key(place.get(task.state, "delayed")), name)
             case "lane":
                 self.redis.zrem(key(lane), name)
-            case "field":
+            case "field" if task.state != "running" or self.rows[name].in_flight:
                 self.redis.hdel(key(f"job:{name}"), dice.pick(("state", "token", "score", "tenant", "floor")))
             case "record" if task.state in {"ready", "delayed", "waiting"}:
                 self.redis.delete(key(f"job:{name}"), key(f"events:{name}"))
@@ -281,19 +312,23 @@ class Walk(Sides):
         self._mend(dice)
 
 
-# As often as they should come.
-OFTEN = ("enqueue", "enqueue", "claim", "claim", "claim", "begin", "finish", "finish", "requeue", "requeue")
-SOMETIMES = ("cancel", "wake", "limit", "limit", "sweep", "time_passes", "progress", "beat", "lease_runs_out")
-SELDOM = ("ask_again", "pause", "resume", "weigh", "push", "a_zombie_speaks", "a_zombie_speaks", "ended_is_forgotten")
-FAULTS = ("clock_is_put_back", "redis_is_remembered", "redis_is_rewound", "redis_forgets", "damage", "damage")
-MOVES = (*OFTEN, *OFTEN, *SOMETIMES, *SOMETIMES, *SELDOM, *FAULTS)
+# As often as they should come: in MOVES everything happens, in CROWDED many jobs meet narrow limits, without faults.
+ENTER = ("enqueue", "enqueue", "enqueue", "ask_again", "ask_again")
+OFTEN = (*ENTER, "claim", "claim", "claim", "claim", "begin", "finish", "finish", "requeue")
+SOMETIMES = ("cancel", "wake", "limit", "sweep", "time_passes", "progress", "beat", "lease_runs_out", "a_zombie_speaks")
+SELDOM = ("pause", "resume", "resume", "push", "ended_is_forgotten", "a_bell_is_lost", "clock_is_put_back")
+SELDOM_TOO = ("a_gate_is_narrow", "weigh", "weigh")
+FAULTS = ("redis_is_remembered", "redis_is_remembered", "redis_is_rewound", "redis_forgets", "damage", "damage")
+MOVES = OFTEN * 4 + SOMETIMES * 2 + SELDOM + SELDOM_TOO + FAULTS
+CROWDED = OFTEN * 4 + SOMETIMES * 2 + SELDOM_TOO * 2
 
 
-def walk(queue: Queue, clock: Clock, seed: int, steps: int, moves: Sequence[str] = MOVES) -> list[str]:
+def walk(queue: Queue, clock: Clock, seed: int, steps: int) -> list[str]:
     """A walk of a seed; the moves it made."""
-    made, dice, trail = Walk(queue, clock), Seeded(seed), []
+    made, dice, trail = Walk(queue, clock), Seeded(seed), list[str]()
+    moves = CROWDED if seed % 2 else MOVES
     for number in range(steps):
-        trail.append(dice.pick(moves))
+        trail.append(dice.pick(moves) if number > 8 else "enqueue")
         try:
             made.make(trail[-1], dice)
             made.check()
