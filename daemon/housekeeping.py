@@ -186,8 +186,8 @@ class Housekeeping:
             except Empty:
                 return
             slot = self.slot_of(running)
-            if slot is None or running.settled:
-                continue
+            if slot is None or running.settled or running.record is None:
+                continue  # not begun: SQL does not know it as ours yet, and the begin will say
             grant = running.grant
             try:
                 self._keep_or_fence(running, slot)

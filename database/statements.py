@@ -42,7 +42,8 @@ _BEGIN = (
         or_(not_(Job.in_flight), Job.fence <= bindparam("b_known")),
     )
     .values(
-        crashes=Job.crashes + case((and_(Job.in_flight, Job.fence == bindparam("b_expired")), 1), else_=0),
+        # Whoever held it under this fence is dead: its lease ran out, or that of a later claim that never began.
+        crashes=Job.crashes + case((and_(Job.in_flight, Job.fence <= bindparam("b_expired")), 1), else_=0),
         fence=bindparam("b_token"),
         owner=bindparam("b_owner"),
         status=JobStatus.PROCESSING,

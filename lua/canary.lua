@@ -8,8 +8,8 @@
 local own, number = tonumber(redis.call('GET', P .. 'canary') or ''), tonumber(ARGV[1])
 local healed = redis.call('HGET', P .. 'swept', 'healed') or ''
 if ARGV[2] ~= '' then
-  -- Flushed meanwhile: its lock is gone, and what it put back too.
-  if redis.call('GET', P .. 'reconciler') ~= ARGV[2] then return {'rewound', healed} end
+  -- Flushed meanwhile: what it put back is gone, and its mark too. Or somebody else has begun after it.
+  if redis.call('HGET', P .. 'swept', 'healing') ~= ARGV[2] then return {'rewound', healed} end
   healed = ARGV[2]
   redis.call('HSET', P .. 'swept', 'healed', healed)
 elseif not own or own < number then

@@ -14,6 +14,7 @@ import process
 from artifacts import artifacts_in
 from database.charges import stage_cost
 from database.records import Checkpoint
+from errors import HostTrouble
 from pipeline.catalog.base import Step
 from pipeline.charges import StageLedger
 from pipeline.checkpoints import cache_key, reuse
@@ -47,6 +48,8 @@ def work(
         run.writes.database, run.store, run.settings, run.holder, run.job, step.name, item, run.stop, run.gates
     )
     context = _context(run, step, stage, item, attempt, place, ledger)
+    if not run.stop.lease_alive():
+        raise HostTrouble("the lease ran out, and Redis has not renewed it")  # nothing new is begun on it
     arguments = (context,) if item == "" else (context, value)
     limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
     with limits, tidy(context), children_of(f"{run.job.id}/{step.name}"):

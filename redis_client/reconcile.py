@@ -18,7 +18,7 @@ from redis_client.controls import copy_controls
 from redis_client.queue import Queue
 
 ROWS_PER_SECOND = 2000
-LOCK_SECONDS = 60
+LOCK_SECONDS = 5  # and renewed each second: a dead reconciler holds the others up for no longer
 log = structlog.get_logger()
 
 
@@ -28,16 +28,29 @@ class _Lock:
     def __init__(self, queue: Queue, owner: str) -> None:
         self._queue, self._key = queue, queue.key("reconciler")
         self.me = f"{owner}/{secrets.token_hex(8)}"
+        self._renewed = time.monotonic()
 
     def take(self) -> bool:
+        """False when somebody else is at it."""
         with queue_errors():
             client = self._queue.connections.commands()
-            return bool(client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000))
+            if not client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000):
+                return False
+            # Goes with a flush: what was put back before that is gone too.
+            client.hset(self._queue.key("swept"), "healing", self.me)
+            return True
+
+    def renew_if_due(self) -> bool:
+        """Renew it about once a second."""
+        return time.monotonic() - self._renewed < 1.0 or self.renew()
 
     def renew(self) -> bool:
         """False when it took too long and somebody else has begun."""
+        self._renewed = time.monotonic()
         with queue_errors():
             client = self._queue.connections.commands()
+            if client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000):
+                return True
             if client.get(self._key) != self.me:
                 return False
             client.pexpire(self._key, LOCK_SECONDS * 1000)
@@ -72,17 +85,17 @@ def reconcile(
         number, run_id = canary(database), queue.run_id()
         queue.bind(database_id(database))
         copy_controls(queue, database)
-        for job_id in cancels_in_flight(database):
-            # Redis may have been away when somebody asked; asking twice changes nothing.
-            queue.cancel(job_id, in_flight=True)
         for page in _pages(database, untouched_seconds):
-            if stopping():
-                return None
             for job in page:
+                if stopping() or not lock.renew_if_due():
+                    return None
                 done[_repair_or_log(queue, database, job, lease_seconds)] += 1
             mark_reconciled(database, [job.id for job in page])
-            if not lock.renew():
-                return None
+        for job_id in cancels_in_flight(database):
+            # Redis may have been away when somebody asked, or have forgotten it; asking twice changes nothing.
+            queue.cancel(job_id, in_flight=True)
+        if not lock.renew():
+            return None
         if untouched_seconds == 0:
             # Started anew meanwhile: what was compared before may be gone again.
             if queue.run_id() != run_id or not queue.look_at_canary(number, healer=lock.me)[0]:

@@ -40,7 +40,7 @@ def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.Mo
     monkeypatch.setattr(node, "run", run)
     server: Any = node.connections.commands()
     both = slot("w1", "0", MAIN, SECOND)
-    server.set(node.key("reconciler"), "me")
+    server.hset(node.key("swept"), "healing", "me")
     assert node.look_at_canary(0) == (False, "")
     assert node.look_at_canary(0, healer="me") == (True, "me")
     for name in ("a", "b", "c"):

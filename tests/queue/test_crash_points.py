@@ -250,7 +250,6 @@ def test_the_instrument_kills(client: RedisClient, points: Points) -> None:
 # -- what these tests have found ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="the reconciler asks for cancels before it has put the running jobs back")
 @pytest.mark.usefixtures("fast")
 def test_a_cancel_is_heard_after_redis_was_flushed(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
@@ -266,7 +265,6 @@ def test_a_cancel_is_heard_after_redis_was_flushed(client: RedisClient, points: 
     assert trial.facts().jobs["a"][0] == "cancelled"
 
 
-@pytest.mark.xfail(strict=True, reason="a stage is begun without a look at whether the lease is alive")
 @pytest.mark.usefixtures("fast")
 def test_a_worker_whose_lease_ran_out_begins_no_other_work(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
@@ -282,7 +280,6 @@ def test_a_worker_whose_lease_ran_out_begins_no_other_work(client: RedisClient, 
     assert [line.work for line in trial.lines[trial.woke_at :] if line.what == "start"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="begin compares the fence with the last token that ran out, not with all before")
 def test_a_claim_that_dies_before_its_begin_hides_no_crash(client: RedisClient) -> None:
     client.enqueue_job("a", {}, pipeline="selftest")
     begin(client, take(client.queue, slot("w1"), "n1"), "label-w1")
@@ -294,18 +291,12 @@ def test_a_claim_that_dies_before_its_begin_hides_no_crash(client: RedisClient) 
     assert begin(client, take(client.queue, slot("w3"), "n3"), "label-w3").crashes == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the lock of a dead reconciler stands for a minute: nothing is put right so long"
-)
 def test_a_reconciler_that_dies_holds_the_others_up_for_a_few_seconds_only(client: RedisClient) -> None:
     lock = _Lock(client.queue, "w1")
     assert lock.take()
     assert client.get_client().pttl(client.queue.key("reconciler")) <= 5000
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a job that is not begun is nobody's in SQL, and its worker fences itself for it"
-)
 @pytest.mark.usefixtures("fast")
 def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
