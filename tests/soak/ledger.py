@@ -23,6 +23,7 @@ from pipeline.stage import find_stage, stages
 from states import ENDED, StageStatus
 
 STAGE = "selftest_step"
+DIED = "died"  # the last line of a worker that was to die at a point, which `job` names
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ class Book:
         self._out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def write(self, line: Line) -> None:
-        os.write(self._out, orjson.dumps(line) + b"\n")
+        os.write(self._out, orjson.dumps(list(line)) + b"\n")
 
 
 def read(folder: Path) -> Iterator[Line]:
@@ -130,6 +131,8 @@ def weigh(lines: Iterable[Line]) -> Work:
     found = Work()
     at_once: list[tuple[float, int]] = []
     for line in lines:
+        if line.what == DIED:
+            continue
         at_once.append((line.at, 1 if line.what == "start" else -1))
         if line.what != "start":
             continue
