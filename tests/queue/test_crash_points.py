@@ -14,6 +14,8 @@ import pytest
 import redis
 
 from database.engine import Database
+from database.meta import raise_canary
+from errors import DatabaseUnavailable
 from redis_client.client import RedisClient
 from redis_client.reconcile import _Lock
 from tests.soak.rules import watch_rows
@@ -312,3 +314,24 @@ def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClie
 
     trial.run({number: flush})
     assert trial.facts().crashes == {"a": 0}
+
+
+@pytest.mark.xfail(strict=True, reason="PostgreSQL lets a session wait for a row's lock for ever")
+def test_a_worker_that_is_suspended_in_its_commit_holds_nobody_up_for_ever(postgres_database: Database) -> None:
+    """Each round of housekeeping writes the canary: one worker that sleeps there must not stop all others."""
+    raise_canary(postgres_database, 0)
+    refused: list[DatabaseUnavailable] = []
+
+    def write() -> None:
+        try:
+            raise_canary(postgres_database, 1)
+        except DatabaseUnavailable as error:
+            refused.append(error)
+
+    other = threading.Thread(target=write, daemon=True)
+    with postgres_database.write() as connection:
+        connection.exec_driver_sql("UPDATE meta SET value = value")
+        other.start()
+        other.join(8)
+        assert refused
+    other.join()
