@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -19,6 +20,7 @@ from database.open_jobs import open_job
 from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
 from log import redact
+from pipeline.calls import cancel_calls
 from pipeline.stop import clock
 from redis_client.answers import Slot
 from redis_client.client import RedisClient
@@ -243,7 +245,8 @@ class Housekeeping:
         adopt_inbox(self.client, lease_seconds=self.settings.lease_seconds)
 
     def _deliver(self) -> None:
-        while deliver_letters(self.client) and not self._stop.is_set():
+        others = {"cancel_calls": partial(cancel_calls, self.client.database)}
+        while deliver_letters(self.client, others=others) and not self._stop.is_set():
             pass
 
     def _reconcile(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select, update
 
 from database import statements
+from database.charges import has_open_calls
 from database.engine import Database, now_ms
 from database.events import write_event
 from database.outbox import post
@@ -35,6 +36,9 @@ def after_end(database: Database, connection: Connection, job_id: str, status: s
         posted |= child_ended(database, connection, job_id, status, its)
     if its.then is not None and status == JobStatus.COMPLETED:
         post(database, connection, "then", job_id, its.run)
+        posted = True
+    if status == JobStatus.CANCELLED and has_open_calls(connection, job_id):
+        post(database, connection, "cancel_calls", job_id, its.run)
         posted = True
     if its.open_children and status != JobStatus.COMPLETED:
         post(database, connection, "cancel_children", job_id, its.run)

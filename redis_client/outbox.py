@@ -5,6 +5,9 @@ Every worker does it; a letter may arrive twice, and does no harm then.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -13,7 +16,7 @@ from database.jobs import NewJob, find_job, refuse_job
 from database.open_jobs import open_job
 from database.outbox import Letter, deferred, delivered, take_letters
 from database.requests import find_open_children
-from errors import HostTrouble, Permanent, UnknownJob
+from errors import HostTrouble, NotNow, Permanent, UnknownJob
 from pipeline.catalog.base import find_pipeline
 from redis_client.client import RedisClient
 
@@ -21,17 +24,24 @@ LONGEST_ID = 128
 log = structlog.get_logger()
 
 
-def deliver_letters(client: RedisClient, *, limit: int = 50) -> int:
-    """Deliver what is due, the oldest first; how many arrived. One bad letter does not stop the others."""
+def deliver_letters(
+    client: RedisClient, *, limit: int = 50, others: Mapping[str, Callable[[Letter], None]] = MappingProxyType({})
+) -> int:
+    """Deliver what is due, the oldest first; how many arrived. One bad letter does not stop the others.
+
+    `others` delivers the kinds that are not the queue's business.
+    """
     arrived = []
     try:
         for letter in take_letters(client.database, limit=limit):
             try:
-                _deliver(client, letter)
+                others.get(letter.kind, partial(_deliver, client))(letter)
                 arrived.append(letter.id)
             except HostTrouble as error:
                 deferred(client.database, letter, str(error))
                 raise
+            except NotNow as error:
+                deferred(client.database, letter, str(error))
             except Exception as error:
                 log.exception("letter_deferred", kind=letter.kind, job_id=letter.job_id)
                 deferred(client.database, letter, f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 from pydantic import BaseModel
 
 from pipeline.film.script import Aspect, Script, Style, Word
-from pipeline.providers.paid import Ledger
+from pipeline.providers.paid import Gate, Ledger
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -149,6 +149,17 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of children and connections; a later call may open them again."""
+
+
+class Vendor(Provider, Protocol):
+    """A hosted provider."""
+
+    @property
+    def gate(self) -> Gate:
+        """What the fleet shares of its key."""
+
+    def cancel_call(self, external_id: str) -> float | None:
+        """Tell the vendor that nobody wants this call any more; what it costs all the same (None: nothing, or unknown)."""
 
 
 class Writer(Provider, Protocol):

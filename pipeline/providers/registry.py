@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from errors import HostTrouble, InvalidInput, Unsupported
 
 if TYPE_CHECKING:
-    from pipeline.providers.base import Capability, Provider, Speaker, Writer
+    from pipeline.providers.base import Capability, Provider, Speaker, Vendor, Writer
     from settings import Settings
 
 
@@ -109,6 +109,14 @@ def get(capability: Capability, name: str) -> Provider:
             kind: Any = getattr(import_module(entry.module), entry.class_name)
             _living[capability, name] = cast("Provider", kind())
         return _living[capability, name]
+
+
+def vendor(name: str) -> Vendor:
+    """A hosted provider by its name alone: what it does with calls under way is the same for all it can do."""
+    capability = next((kind for kind, known in PROVIDERS if known == name and PROVIDERS[kind, known].key), None)
+    if capability is None:
+        raise InvalidInput(f"provider {name!r} is not one that calls a vendor")
+    return cast("Vendor", get(cast("Capability", capability), name))
 
 
 def close_all() -> None:

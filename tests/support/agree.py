@@ -15,7 +15,7 @@ from states import OPEN, JobStatus
 KEYS = re.compile(
     r"(inbox|inbox_bad|ready:.+|lane:.+|lanes:.+|fair:.+|weights|queue:.+|delayed|leases|parked:.+|parking|parking:.+"
     r"|group:.+|limits|paused|job:.+|slots|workers|worker:.+|events:.+|rate:.+|sem:.+|canary|reconciler|swept|bad"
-    r"|database|collector|breaker:.+|hint:.+)"
+    r"|database|collector|breaker:.+|hint:.+|seen:.+)"
 )
 NOBODY = "#"  # the slot of a job that the reconciler put back for a worker it cannot ask
 

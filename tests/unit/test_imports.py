@@ -38,6 +38,7 @@ TABLE: dict[str, set[str]] = {
     "pipeline.stages": FLOOR | {"pipeline", "pipeline.catalog", "pipeline.film", "pipeline.providers"},
     "daemon": LINE,
     "cli": LINE,
+    "api": LINE,
     "worker": LINE | {"daemon"},
     "jobs": LINE | {"cli"},
 }
