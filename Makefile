@@ -44,8 +44,10 @@ fix: venv-dev ## format, and repair what the linter can repair
 bench: venv-dev ## measure against the bare limits of Redis and ffmpeg, and print a table
 	@$(PY) -m bench
 
-soak: venv-dev ## for now only the slow process tests; a real soak is still to be built
-	@$(PY) -m pytest -m slow tests/process
+# One row alone, or less of all: make soak SOAK='C4 --jobs 1000', make soak SOAK=--small
+soak: venv-dev ## kill, stop and cut everything under 5,000 jobs a row, and print what it cost (an hour)
+	@$(PY) -m tests.soak $(SOAK)
+	@STAGECREW_TEST_WALKS=10 $(PY) -m pytest -q -n 2 tests/queue/test_machine.py tests/queue/test_crash_points.py
 
 redis-cli: venv ## a prompt on the embedded Redis
 	@$(PY) -m embedded cli

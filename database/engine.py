@@ -23,6 +23,8 @@ from errors import DatabaseUnavailable, InvalidInput
 from settings import ROOT, get_settings
 
 BUSY_TIMEOUT_MS = 5000
+# A worker that is suspended in the middle of a commit holds the locks of its rows, until the server ends its session.
+IDLE_TRANSACTION_MS = 30_000
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
@@ -220,7 +222,9 @@ class Database:
             )
             event.listen(engine, "connect", _prepare_sqlite)
             return engine
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **options)
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **options)
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -233,6 +237,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "wal_autocheckpoint=4000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """Statements, not connection options: a pooler in between may refuse those."""
+    connection.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+    connection.commit()
 
 
 @contextmanager

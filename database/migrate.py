@@ -81,6 +81,8 @@ def _migration_lock(database: Database) -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock(connection: Connection) -> Iterator[None]:
+    for wait in ("lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text(f"SET LOCAL {wait} = 0"))  # a migration may take as long as it must
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     try:
         yield

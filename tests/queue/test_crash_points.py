@@ -316,7 +316,6 @@ def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClie
     assert trial.facts().crashes == {"a": 0}
 
 
-@pytest.mark.xfail(strict=True, reason="PostgreSQL lets a session wait for a row's lock for ever")
 def test_a_worker_that_is_suspended_in_its_commit_holds_nobody_up_for_ever(postgres_database: Database) -> None:
     """Each round of housekeeping writes the canary: one worker that sleeps there must not stop all others."""
     raise_canary(postgres_database, 0)

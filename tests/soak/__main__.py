@@ -29,6 +29,7 @@ COLUMNS = {
     "burnt": "attempts or crashes burnt",
     "unsaid": "stale, unsaid",
     "again": "stages begun again",
+    "in_vain": "finished stages begun by a sleeper",
     "crashes": "crashes",
     "stale": "stale writes refused",
 }

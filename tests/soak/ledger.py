@@ -1,7 +1,8 @@
 """What was really done: one line at the start and one at the end of each stage's work, by the worker that does it.
 
 The line at the start says whether the work's own checkpoint was committed already: finished work that is done again
-shows here whatever the records say of it later.
+shows here whatever the records say of it later. It also says whether the claim was overtaken by then: a worker that was
+stopped between the commit that begins a stage and its work does begin it, in vain, when it wakes; its writes are refused.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Line(NamedTuple):
     at: float
     finished: bool = False  # at the start: this very work had its checkpoint already
     ended: bool = False  # at the start: the job had ended
+    stale: bool = False  # at the start: the job had been claimed again since
 
     @property
     def work(self) -> tuple[str, str, str]:
@@ -55,13 +57,13 @@ def install(write: Write) -> Callable[[], None]:
     @functools.wraps(bare.function)
     def noted(context: Context, *arguments: Any) -> Any:
         holder = context.family._family.holder
-        finished, ended = _look_up(context)
+        finished, ended, stale = _look_up(context)
 
         def note(what: str, *facts: bool) -> None:
             work = context.job_id, context.stage, context.item
             write(Line(what, *work, holder.token, holder.owner, time.monotonic(), *facts))
 
-        note("start", finished, ended)
+        note("start", finished, ended, stale)
         try:
             result = bare.function(context, *arguments)
         except BaseException as error:
@@ -78,13 +80,13 @@ def install(write: Write) -> Callable[[], None]:
     return take_off
 
 
-def _look_up(context: Context) -> tuple[bool, bool]:
-    """Whether this work's checkpoint is committed, and whether its job has ended."""
+def _look_up(context: Context) -> tuple[bool, bool, bool]:
+    """Whether this work's checkpoint is committed, whether its job has ended, and whether it was claimed again."""
     key = (Stage.job_id == context.job_id, Stage.stage == context.stage, Stage.item == context.item)
     with context.database.read() as connection:
         done = connection.execute(select(Stage.status).where(*key)).scalar()
-        status = connection.execute(select(Job.status).where(Job.id == context.job_id)).scalar()
-    return done == StageStatus.COMPLETED, status in ENDED
+        job = connection.execute(select(Job.status, Job.fence).where(Job.id == context.job_id)).one()
+    return done == StageStatus.COMPLETED, job.status in ENDED, job.fence > context.family._family.holder.token
 
 
 class Book:
@@ -115,6 +117,7 @@ class Work:
     works: int = 0
     repeated: int = 0  # starts of work that was finished
     after_end: int = 0  # starts of work of a job that had ended
+    in_vain: int = 0  # starts of such work under a claim that was overtaken
     two_owners: int = 0  # tokens under which two workers worked
     most_at_once: int = 0
 
@@ -138,8 +141,11 @@ def weigh(lines: Iterable[Line]) -> Work:
             continue
         found.starts += 1
         works.add(line.work)
-        found.repeated += line.finished
-        found.after_end += line.ended
+        if line.stale:
+            found.in_vain += line.finished or line.ended
+        else:
+            found.repeated += line.finished
+            found.after_end += line.ended
         owners.setdefault((line.job, line.token), set()).add(line.owner)
     found.works = len(works)
     found.two_owners = sum(len(names) > 1 for names in owners.values())

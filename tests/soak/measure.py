@@ -41,6 +41,7 @@ class Result:
     burnt: int = 0  # attempts that no failure burnt, crashes that no death explains
     unsaid: int = 0  # stale workers of whose refusal no line tells
     again: int = 0  # unfinished stages begun again
+    in_vain: int = 0  # finished stages that a worker began which had slept past its lease
     crashes: int = 0
     stale: int = 0  # lines that tell of a refused write
     heal: float | None = None
@@ -120,7 +121,7 @@ def _ends(house: House, found: Result) -> None:
 def _works(house: House, found: Result) -> None:
     work = ledger.weigh(ledger.read(house.logs))
     found.repeated += work.repeated
-    found.again, found.double = work.again, work.two_owners
+    found.again, found.in_vain, found.double = work.again, work.in_vain, work.two_owners
     if work.after_end:
         found.faults.append(f"{work.after_end} stages of ended jobs were begun")
     for path in house.logs.glob("*.log"):

@@ -266,6 +266,7 @@ class Sides:
             weights: dict[Any, Any] = {tenant: f"{weight:g}" for tenant, weight in self.model.weights.items()}
             self.redis.hset(key("weights"), mapping=weights)
         self.redis.set(key("reconciler"), "me")
+        self.redis.hset(key("swept"), "healing", "me")
         for name, row in sorted(self.rows.items()):
             if row.open:
                 self._repair(name)
