@@ -102,7 +102,7 @@ def _give_back(
             return Ended("requeue", delay_seconds=seconds, message=f"{failure.error_class}: {failure.message}")
         case HandBack(reason, seconds, _):
             writes.release(holder, job, reason=reason, delay_seconds=seconds)
-            log.info("job_requeued", reason=reason, seconds=seconds)
+            log.info("job_requeued", reason=reason, seconds=seconds, token=holder.token)
             return Ended("requeue", delay_seconds=seconds, message=reason)
         case HandOver(queue):
             patiently(lambda: writes.release(holder, job, reason="handed over", queue=queue), stop)

@@ -188,7 +188,8 @@ def _line_with(path: Path, word: str) -> str:
 def unsaid(house: House) -> list[str]:
     """Claims that another one has overtaken while their worker lived, and of which no line of its log tells.
 
-    For jobs that are begun once: each claim but the last was overtaken.
+    For jobs that are begun once: each claim but the last was overtaken. A worker whose clock says that its lease is over
+    writes nothing more and gives the job back; that is told as well.
     """
     last: dict[str, int] = {}
     claims: set[tuple[str, int, str]] = set()
@@ -198,7 +199,7 @@ def unsaid(house: House) -> list[str]:
     told = {
         (event.get("job_id"), event.get("token"))
         for path in house.logs.glob("*.log")
-        for event in log_events(path, *STALE)
+        for event in log_events(path, *STALE, "job_requeued")
     }
     return [
         f"{job} under {token} by {owner}"

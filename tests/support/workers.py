@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 import orjson
 
+from database.engine import Database
+from errors import DatabaseUnavailable
+
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
 PATIENCE_SECONDS = 30.0
@@ -73,6 +76,17 @@ class WorkerProcess:
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def suspend(self, database: Database) -> None:
+        """SIGSTOP, but not within a commit: on SQLite nobody else could write for as long as it sleeps."""
+        while True:
+            self.signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+            try:
+                with database.write():
+                    return
+            except DatabaseUnavailable:
+                self.signal(signal.SIGCONT)
 
     def stop(self, deadline: float = PATIENCE_SECONDS) -> int:
         """SIGTERM, and its exit code."""
