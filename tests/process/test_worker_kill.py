@@ -27,7 +27,7 @@ from tests.support.crews import (
     wait_for_all,
     wait_for_status,
 )
-from tests.support.workers import wait_for
+from tests.support.workers import suspend, wait_for
 
 
 def lease_over(client: RedisClient, job_id: str) -> None:
@@ -107,7 +107,7 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing_any_more(
     enqueue(client, "a", stages=4, seconds=0.5)
     sleeper = start_worker("sleeper", **SHORT_LEASE)
     sleeper.wait_for_event("stage_started", stage="step_2")
-    sleeper.suspend(client.database)
+    suspend(sleeper, client.database)
     other = start_worker("other", **SHORT_LEASE)
     other.wait_for_event("job_processing_started", job_id="a")
     sleeper.signal(signal.SIGCONT)

@@ -23,7 +23,7 @@ from tests.soak.measure import STALE, log_events
 from tests.soak.rules import broken_rules
 from tests.support.agree import assert_agree
 from tests.support.crews import SECOND, hold
-from tests.support.workers import wait_for
+from tests.support.workers import is_stopped, wait_for
 
 # Before which step it sleeps, and a job that leads there. The last word: whether SQL had the job in flight by then.
 SLEEPS: dict[str, tuple[dict[str, Any], bool]] = {
@@ -49,10 +49,6 @@ def parent() -> Iterator[ForkServer]:
     server.close()
 
 
-def is_stopped(one: Forked) -> bool:
-    return Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def whole(house: House) -> dict[str, Any]:
     """Everything that stands of the jobs, in SQL and in Redis."""
     with house.database.read() as connection:
@@ -70,7 +66,7 @@ def test_whatever_a_sleeper_writes_is_refused_and_said(parent: ForkServer) -> No
         for number, (step, (payload, _)) in enumerate(SLEEPS.items()):
             house.enqueue([Spec(f"job-{number}", payload, ends=frozenset({"completed", "failed"}))])
             sleepers[step] = house.fork(hooks={"sleep_at": step})
-            wait_for(partial(is_stopped, sleepers[step]), what=f"a worker that sleeps before {step}")
+            wait_for(partial(is_stopped, sleepers[step].pid), what=f"a worker that sleeps before {step}")
         other = house.fork("--concurrency", "4")
         wait_for(house.is_done, 60, what="the end of all jobs by the one worker that is awake")
         wait_for(lambda: _at_rest(house), what="rest")

@@ -17,6 +17,7 @@ from tests.soak.measure import Result
 from tests.soak.plan import Plan
 from tests.soak.rows import ROWS
 
+WIDTH = 230  # where no terminal says how wide it is
 COLUMNS = {
     "jobs": "jobs",
     "lost": "lost",
@@ -48,7 +49,7 @@ def main() -> int:
         parser.error(f"{unknown[0]} is not one of {', '.join(ROWS)}")
     plan = Plan(given.jobs or (300 if given.small else 5000), given.seed, given.small)
     Settings.model_config["env_file"] = None
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     found: list[Result] = []
     with tempfile.TemporaryFile("w+") as quiet:
         log.configure_logging(stream=quiet)

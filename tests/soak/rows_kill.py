@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from sqlalchemy import select
 
 from database.tables import Event
@@ -13,7 +11,7 @@ from tests.soak.house import House, open_house
 from tests.soak.jobs import Spec, mixed
 from tests.soak.measure import Result, measure
 from tests.soak.plan import Plan
-from tests.support.workers import start_worker, wait_for
+from tests.support.workers import start_worker, suspend, wait_for
 
 FLEET, SLOTS = 4, ("--concurrency", "4")
 BLOCK_SECONDS = 2.0
@@ -30,7 +28,7 @@ def c1_idle(parent: ForkServer, plan: Plan) -> Result:
             victim = house.dice.choice(house.workers)
             way = house.dice.choice(("into its sleep", "before", "after"))
             if way == "into its sleep":  # Redis hands the job to a client that will never read it
-                victim.signal(signal.SIGSTOP)
+                suspend(victim, house.database)
             if way != "after":
                 house.enqueue([spec])
             house.bury(victim)

@@ -77,17 +77,6 @@ class WorkerProcess:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def suspend(self, database: Database) -> None:
-        """SIGSTOP, but not within a commit: on SQLite nobody else could write for as long as it sleeps."""
-        while True:
-            self.signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
-            try:
-                with database.write():
-                    return
-            except DatabaseUnavailable:
-                self.signal(signal.SIGCONT)
-
     def stop(self, deadline: float = PATIENCE_SECONDS) -> int:
         """SIGTERM, and its exit code."""
         if self.is_alive():
@@ -114,6 +103,24 @@ class WorkerProcess:
                     yield orjson.loads(line)
                 except orjson.JSONDecodeError:
                     continue  # half a line: it is being written
+
+
+def suspend(worker: Any, database: Database) -> None:
+    """SIGSTOP, but not within a commit: on SQLite nobody else could write for as long as it sleeps."""
+    while True:
+        worker.signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(worker.pid), what="a stopped worker")
+        try:
+            with database.write():
+                return
+        except DatabaseUnavailable:
+            worker.signal(signal.SIGCONT)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process has stopped."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return bool(states) and all(state == "T" for state in states)
 
 
 def start_worker(folder: Path, name: str = "worker-1", *arguments: str, **env: str) -> WorkerProcess:
