@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all check fix bench soak redis-cli lock clean venv venv-dev
+.PHONY: help demo test test-slow test-all check fix bench soak stub redis-cli lock clean venv venv-dev
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -48,6 +48,9 @@ bench: venv-dev ## measure against the bare limits of Redis and ffmpeg, and prin
 soak: venv-dev ## kill, stop and cut everything under 5,000 jobs a row, and print what it cost (an hour)
 	@$(PY) -m tests.soak $(SOAK)
 	@STAGECREW_TEST_WALKS=10 $(PY) -m pytest -q -n 2 tests/queue/test_machine.py tests/queue/test_crash_points.py
+
+stub: venv-dev ## run the vendors' stub, to try the hosted path without a key
+	@$(PY) -m tests.stub
 
 redis-cli: venv ## a prompt on the embedded Redis
 	@$(PY) -m embedded cli

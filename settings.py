@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     video_provider: str = "auto"
     text_provider: str = "auto"
     moderation_provider: str = "auto"
+    sound_provider: str = "auto"
+    transcribe_provider: str = "auto"
+    enhance_provider: str = "auto"
     moderation_deny: Annotated[tuple[str, ...], NoDecode] = ()
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None

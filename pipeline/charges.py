@@ -113,11 +113,11 @@ class StageLedger(Ledger):
             call.price_table,
             call.deadline_seconds,
         )
-        options = self.job.options
+        options = self.job.payload | self.job.options
         caps = {
             "day": self.settings.budget_day_usd,
             "tenant": self.settings.budget_tenant_usd,
-            "job": options.get("max_cost_usd", self.settings.budget_job_usd),
+            "job": self.settings.budget_job_usd if (own := options.get("max_cost_usd")) is None else own,
         }
         try:
             charges.intend(self.database, self.holder, intent, caps)

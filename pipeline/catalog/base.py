@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InvalidInput
 from settings import get_settings
@@ -24,6 +24,16 @@ class Payload(BaseModel):
     """The root of all payload models: unknown fields are refused where they are typed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class PaidPayload(Payload):
+    """The payload of a pipeline that may call vendors: what it may cost, and what happens when that is not enough."""
+
+    max_cost_usd: float | None = Field(
+        None, ge=0, le=10_000, description="the most the job may cost; else BUDGET_JOB_USD"
+    )
+    over_budget: Literal["fail", "wait"] = Field("fail", description="when a call does not fit the budget")
+    fallback: bool = Field(False, description="take the next provider of a kind when one is down")
 
 
 def _https(value: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from artifacts import Artifact
-from pipeline.catalog.base import HttpsUrl, Payload, Pipeline
+from pipeline.catalog.base import HttpsUrl, PaidPayload, Pipeline
 
 # Letters of any script, marks and digits: something a person could read out.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -20,7 +20,7 @@ def _sayable(value: str) -> str:
     return value
 
 
-class ProductVideoPayload(Payload):
+class ProductVideoPayload(PaidPayload):
     """What the film is about and how it looks; it says only what stands here."""
 
     product_name: Annotated[str, AfterValidator(_sayable)] = Field(min_length=1, max_length=75)

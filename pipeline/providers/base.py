@@ -104,6 +104,7 @@ class Question(Generic[T]):
     answer: type[T]
     most_tokens: int = 4000
     may_wait: bool = False  # a batch at half the price will do, within a day
+    check: Callable[[T], None] | None = None  # raises BadReply for an answer that is of no use
 
 
 @dataclass(frozen=True, slots=True)

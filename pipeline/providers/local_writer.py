@@ -131,7 +131,7 @@ class LocalWriter:
                 headline=draft.headline,
                 kicker=draft.kicker,
                 lines=draft.lines,
-                image=_image(index, len(drafts), brief.images),
+                image=image_of(index, len(drafts), brief.images),
             )
             for index, draft in enumerate(drafts)
         ]
@@ -373,7 +373,7 @@ def _letters(text: str) -> str:
     return "".join(sign for sign in text.lower() if sign.isalnum())
 
 
-def _image(index: int, scenes: int, images: int) -> int | None:
+def image_of(index: int, scenes: int, images: int) -> int | None:
     """Which image a scene shows: all of them in order when there are enough scenes, else spread over them."""
     if images <= 0:
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a provider lives, and for a hosted one the setting (a field of Settings) that holds its key."""
+    """Where a provider lives, and for a hosted one the setting (a field of Settings) without which it cannot be asked."""
 
     module: str
     class_name: str
@@ -29,10 +29,21 @@ class Entry:
 
 # The order inside a capability is the order in which `auto` tries them.
 PROVIDERS: dict[tuple[str, str], Entry] = {
+    ("write", "anthropic"): Entry("pipeline.providers.anthropic", "AnthropicWriter", "anthropic_api_key"),
+    ("write", "openai_compatible"): Entry("pipeline.providers.openai_compatible", "CompatibleWriter", "llm_base_url"),
     ("write", "local"): Entry("pipeline.providers.local_writer", "LocalWriter"),
+    ("speak", "elevenlabs"): Entry("pipeline.providers.elevenlabs", "ElevenLabsSpeaker", "elevenlabs_api_key"),
     ("speak", "piper"): Entry("pipeline.providers.piper", "PiperSpeaker"),
     ("speak", "espeak"): Entry("pipeline.providers.espeak", "EspeakSpeaker"),
+    ("film", "replicate"): Entry("pipeline.providers.replicate", "ReplicateFilm", "replicate_api_token"),
     ("film", "local"): Entry("pipeline.providers.local_film", "LocalFilm"),
+    ("text", "anthropic"): Entry("pipeline.providers.anthropic", "AnthropicAuthor", "anthropic_api_key"),
+    ("text", "openai_compatible"): Entry("pipeline.providers.openai_compatible", "CompatibleAuthor", "llm_base_url"),
+    ("moderate", "anthropic"): Entry("pipeline.providers.anthropic", "AnthropicModerator", "anthropic_api_key"),
+    ("moderate", "local"): Entry("pipeline.providers.moderation", "LocalModerator"),
+    ("sound", "elevenlabs"): Entry("pipeline.providers.elevenlabs", "ElevenLabsSound", "elevenlabs_api_key"),
+    ("transcribe", "elevenlabs"): Entry("pipeline.providers.elevenlabs", "ElevenLabsTranscriber", "elevenlabs_api_key"),
+    ("enhance", "replicate"): Entry("pipeline.providers.replicate", "ReplicateEnhancer", "replicate_api_token"),
 }
 SETTING: dict[Capability, str] = {
     "write": "SCRIPT_PROVIDER",
@@ -40,6 +51,9 @@ SETTING: dict[Capability, str] = {
     "film": "VIDEO_PROVIDER",
     "text": "TEXT_PROVIDER",
     "moderate": "MODERATION_PROVIDER",
+    "sound": "SOUND_PROVIDER",
+    "transcribe": "TRANSCRIBE_PROVIDER",
+    "enhance": "ENHANCE_PROVIDER",
 }
 
 _lock = threading.Lock()

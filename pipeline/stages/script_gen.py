@@ -1,16 +1,20 @@
-"""`script_gen`: the words of a film, scene by scene, from what the payload says and nothing else."""
+"""`script_gen`: the words of a film, scene by scene, from what the payload says and nothing else; judged before and after."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from errors import Refused
 from pipeline.context import Context
 from pipeline.film.script import Script
 from pipeline.providers.base import Brief
+from pipeline.providers.moderation import judge
 from pipeline.stage import stage
 
 
-@stage("script_gen", capability="write", weight=25, hard_seconds=300, version="1")
+@stage("script_gen", capability="write", uses=("moderate",), weight=25, hard_seconds=900, version="1")
 def script_gen(context: Context) -> Script:
-    """Write the script, fitted to the wanted duration."""
+    """Write the script, fitted to the wanted duration; Refused when its words may not be used."""
     payload = context.payload
     brief = Brief(
         product_name=payload.product_name,
@@ -25,5 +29,27 @@ def script_gen(context: Context) -> Script:
         images=len(payload.images),
         seed=payload.seed,
     )
+    _moderate(context, _texts(brief))
     script: Script = context.provider("write").write(brief, context.check, context.ledger)
+    if script.provider != "local":  # it says what the brief says, in other words
+        said = {f"scenes.{one.index}": f"{one.headline} {one.narration} {' '.join(one.lines)}" for one in script.scenes}
+        _moderate(context, said)
     return script
+
+
+def _texts(brief: Brief) -> dict[str, str]:
+    """What a person has typed, by field."""
+    fields = {name: getattr(brief, name) for name in ("product_name", "description", "cta_text", "url", "price")}
+    fields |= {f"features.{number}": feature for number, feature in enumerate(brief.features)}
+    return {name: text for name, text in fields.items() if text}
+
+
+def _moderate(context: Context, texts: Mapping[str, str]) -> None:
+    """Our own rules first: they cost nothing."""
+    verdict = judge(texts, context.settings.moderation_deny)
+    moderator = context.provider("moderate")
+    if verdict.allowed and moderator.hosted:
+        verdict = moderator.moderate(texts, context.check, context.ledger)
+    if not verdict.allowed:
+        field = f"{verdict.field}: " if verdict.field else ""
+        raise Refused(f"{field}{verdict.reason} ({verdict.category})")

@@ -13,7 +13,7 @@ from pipeline.stage import stage
     each="scenes",
     capability="speak",
     weight=25,
-    hard_seconds=300,
+    hard_seconds=900,
     cache=True,
     reads=("language", "voice", "style"),
     version="1",

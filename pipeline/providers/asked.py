@@ -1,0 +1,69 @@
+"""A writer and a moderator made of any author: the questions are ours, the vendor only answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
+
+from pipeline.film.script import Script
+from pipeline.providers.base import Author, Brief, Capability, Check, Estimate, Vendor, Verdict
+from pipeline.providers.paid import Gate, Ledger
+from pipeline.providers.script_question import script_of, script_question
+from pipeline.providers.verdict_question import verdict_of, verdict_question
+
+
+class HostedAuthor(Author, Vendor, Protocol):
+    """An author behind a vendor's key."""
+
+
+class Asking:
+    """A provider that asks an author of the same vendor."""
+
+    name: ClassVar[str]
+    hosted: ClassVar[bool] = True
+    version: ClassVar[str] = "1"
+
+    def __init__(self, author: HostedAuthor) -> None:
+        self.author = author
+
+    @property
+    def gate(self) -> Gate:
+        """The author's."""
+        return self.author.gate
+
+    def available(self) -> str | None:
+        """As the author."""
+        return self.author.available()
+
+    def cancel_call(self, external_id: str) -> float | None:
+        """As the author."""
+        return self.author.cancel_call(external_id)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.author.close()
+
+
+class AskedWriter(Asking):
+    """Writes scripts by asking a language model, and checks what it wrote."""
+
+    capability: ClassVar[Capability] = "write"
+
+    def write(self, brief: Brief, check: Check, ledger: Ledger) -> Script:
+        """The script for this brief; Refused when the model will not write it, BadReply when it is no use."""
+        question = script_question(brief)
+        return script_of(self.author.ask(question, check, ledger), brief, provider=self.name)
+
+    def estimate(self, brief: Brief) -> Estimate:
+        """What writing it costs."""
+        return self.author.estimate(script_question(brief))
+
+
+class AskedModerator(Asking):
+    """Asks a language model whether texts may be used."""
+
+    capability: ClassVar[Capability] = "moderate"
+
+    def moderate(self, texts: Mapping[str, str], check: Check, ledger: Ledger) -> Verdict:
+        """The verdict on these texts by field."""
+        return verdict_of(self.author.ask(verdict_question(texts), check, ledger))
