@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.film import pictures
+from pipeline.film.clips import ClipTrack
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
 from pipeline.film.themes import THEMES
 from pipeline.film.timeline import Cut, Shot, Sprite, Timeline
@@ -21,6 +22,7 @@ from pipeline.film.warp import Backend, Spot, best_backend
 
 RISE_SECONDS = 0.9
 SHOTS_KEPT = 2
+CLIPS_KEPT = 2
 
 Area = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the full-size plane, all even
 
@@ -53,6 +55,7 @@ class Compositor:
         self._theme = THEMES[timeline.style]
         self._backend = backend or best_backend()
         self._sets: OrderedDict[int, _Set] = OrderedDict()
+        self._clips: OrderedDict[int, ClipTrack] = OrderedDict()
         self._frame, self._next = (Frame(timeline.width, timeline.height) for _ in range(2))
         self._mixed: Frame | None = None
         self._distance: NDArray[np.float32] | None = None
@@ -91,8 +94,12 @@ class Compositor:
         return self._sets[at]
 
     def _shot(self, at: int, number: int, frame: Frame) -> None:
-        shot, rasters = self._timeline.shots[at], self._set(at)
+        shot = self._timeline.shots[at]
         first, last = self._visible(at, shot)
+        if shot.plate.picture.treatment == "clip":
+            self._clip(at, shot, last - first).draw(number - first, frame.y, frame.u, frame.v)
+            return
+        rasters = self._set(at)
         share = min(max((number - first) / max(1, last - first), 0.0), 1.0)
         zoom = shot.plate.zoom[0] + (shot.plate.zoom[1] - shot.plate.zoom[0]) * share
         k = _raster_scale(self._timeline, rasters.plate) / zoom
@@ -106,6 +113,16 @@ class Compositor:
         for area in _around(whole, place.inner):
             self._zoom(rasters.plate, frame, k, fixed, spot, area)
         self._card(rasters.card, place, frame)
+
+    def _clip(self, at: int, shot: Shot, frames: int) -> ClipTrack:
+        if at not in self._clips:
+            picture = shot.plate.picture
+            size = picture.width, picture.height
+            self._clips[at] = ClipTrack(picture.path, size, self._timeline.fps, frames, self._backend, dim=picture.dim)
+            while len(self._clips) > CLIPS_KEPT:
+                self._clips.popitem(last=False)[1].close()
+        self._clips.move_to_end(at)
+        return self._clips[at]
 
     def _laid(self, plate: Planes, card: CardPlanes, at: Spot) -> Planes:
         """The plate with the card's middle on a point of it, both being rasters of the same scale."""

@@ -29,6 +29,11 @@ def prepare(job: PlateJob) -> PlateReport:
     """Make the PNG of one scene: the user's picture, upright and no larger than a film needs, or art."""
     stage = STAGES[job.aspect]
     width, height = (round(side * PLATE_SCALE / 2) * 2 for side in (stage.width, stage.height))
+    if job.clip_path is not None:
+        from pipeline.film.clips import inspect_clip
+
+        facts = inspect_clip(job.clip_path)
+        return PlateReport(output=job.clip_path, width=facts.width, height=facts.height, source="clip")
     if job.image_path is None:
         _save(_art(job, width, height), job.output)
         return PlateReport(output=job.output, width=width, height=height, source="art")

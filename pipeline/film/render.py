@@ -102,17 +102,26 @@ def extracts(job: RenderJob) -> dict[int, Extract]:
 
 
 def _extract(given: SceneInput) -> Extract:
-    from PIL import Image
-
     assert given.plate_path is not None
     try:
-        with Image.open(given.plate_path, formats=("PNG", "JPEG")) as picture:
-            width, height = picture.size
+        width, height = _size(given.plate_path, moving=given.plate_source == "clip")
         with given.plate_path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise InvalidInput(f"the plate of scene {given.scene.index} cannot be read: {error}") from error
     return Extract(str(given.plate_path), width, height, given.plate_source, digest)
+
+
+def _size(path: Path, *, moving: bool) -> tuple[int, int]:
+    if moving:
+        from pipeline.film.clips import inspect_clip
+
+        facts = inspect_clip(path)
+        return facts.width, facts.height
+    from PIL import Image
+
+    with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        return picture.size
 
 
 def _throttled(timeline: Timeline, report: Report) -> Callable[[int], None]:

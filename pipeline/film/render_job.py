@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from errors import InvalidInput
-from pipeline.film.script import Aspect, Frozen, Scene, Style, Word
+from pipeline.film.script import Aspect, Frozen, PictureSource, Scene, Style, Word
 
 SIZES: dict[str, tuple[int, int]] = {"9:16": (1080, 1920), "1:1": (1080, 1080), "16:9": (1920, 1080)}
 MAX_FILM_SECONDS = 600.0
@@ -22,7 +21,7 @@ class SceneInput(Frozen):
     duration_seconds: float = Field(gt=0, description="of the sound")
     words: tuple[Word, ...] = ()
     plate_path: Path | None = None
-    plate_source: Literal["photo", "cutout", "art"] = "art"
+    plate_source: PictureSource = "art"
 
 
 class RenderJob(Frozen):
@@ -67,7 +66,10 @@ class RenderJob(Frozen):
 
 
 class PlateJob(Frozen):
-    """The order for one scene's picture: from a user's file, or generated when `image_path` is None."""
+    """The order for one scene's picture: from a user's file, or generated when `image_path` is None.
+
+    With `clip_path` a vendor's clip is looked at instead, and stays as it is.
+    """
 
     aspect: Aspect = "9:16"
     style: Style = "minimal"
@@ -75,16 +77,17 @@ class PlateJob(Frozen):
     index: int = Field(0, ge=0)
     image_path: Path | None = None
     image_name: str = Field("", description="the file's name as its owner knows it, for messages")
+    clip_path: Path | None = None
     output: Path
 
 
 class PlateReport(Frozen):
-    """What `python -m pipeline.film.plates` made: the PNG's size in pixels and where its picture comes from."""
+    """What `python -m pipeline.film.plates` made or saw: the size in pixels and where the picture comes from."""
 
     output: Path
     width: int
     height: int
-    source: Literal["photo", "cutout", "art"]
+    source: PictureSource
 
 
 def read_render_job(path: Path) -> RenderJob:

@@ -20,6 +20,8 @@ CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
 FULL_RATIO = 1.36  # a taller photo would reach up behind the headline
 MOST_ROWS = 5
 WHITE, STAR_SHADOW = "#FFFFFF", 0.45
+# Where text stands in the middle of the frame a clip steps back.
+CLIP_DIM: dict[SceneKind, float] = {"hero": 0.0, "benefit": 0.0, "features": 0.4, "price": 0.45, "cta": 0.45}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,18 @@ class SceneView:
 
     @property
     def photo(self) -> Extract | None:
-        """The scene's picture when it is one of the product (and not generated art)."""
-        return self.extract if self.extract and self.extract.source != "art" else None
+        """The scene's picture when it is a still of the product (no generated art, no clip)."""
+        return self.extract if self.extract and self.extract.source not in {"art", "clip"} else None
+
+    @property
+    def moves(self) -> bool:
+        """Whether a vendor's clip fills the frame; it is darkened at top and bottom, and text on it is white."""
+        return self.extract is not None and self.extract.source == "clip"
+
+    @property
+    def ink(self) -> str:
+        """The colour of text on the scene's own ground."""
+        return WHITE if self.moves else self.theme.ink
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,9 @@ def _hero(view: SceneView) -> Drawn:
 def _benefit(view: SceneView) -> Drawn:
     stage, photo = view.stage, view.photo
     headline = clean(view.scene.headline, upper=view.theme.upper)
+    if view.moves:
+        labels = _kicker_and_title(view, view.scene.kicker, headline, stage.headline, stage.headline_px * 0.9, 3)
+        return Drawn(_shot(view, _ground(view), None), labels)
     if photo is None:
         color = on_art(view.theme)
         look = replace(_title_look(view, stage.middle_px, 4), color=color, left=False)
@@ -132,11 +147,12 @@ def _price(view: SceneView) -> Drawn:
         shift = room.cy - (head_area.y + price_area.bottom) / 2
         head_area = replace(head_area, x=room.x, width=room.width, y=head_area.y + shift)
         price_area = replace(price_area, x=room.x, width=room.width, y=price_area.y + shift)
-    color = theme.ink if photo else on_art(theme)
+    color = view.ink if photo or view.moves else on_art(theme)
     size = stage.price_px * (1.0 if photo else 1.2)
     look = Look(theme.display, size, color, lines=1, left=left, stagger=False, leading=theme.leading, floor=40)
     if photo:
         look = replace(look, color=readable_accent(theme))
+    look = replace(look, shadow=_title_look(view, 1, 1).shadow)
     figure = block(price, price_area, look, view.opens + 0.35, view.closes)
     head_look = replace(_title_look(view, stage.headline_px * 0.56, 2), color=color, left=left)
     head = block(clean(_heading(view, price), upper=theme.upper), head_area, head_look, view.opens + 0.1, view.closes)
@@ -171,7 +187,8 @@ def _cta(view: SceneView) -> Drawn:
         shapes += button
     if url := clean(job.url):
         area = Rect(stage.end_name.x, stage.url_y - stage.url_px, stage.end_name.width, 2 * stage.url_px)
-        url_look = Look(theme.text, stage.url_px, theme.ink, lines=1, floor=22, left=stage.left, stagger=False)
+        url_look = Look(theme.text, stage.url_px, view.ink, lines=1, floor=22, left=stage.left, stagger=False)
+        url_look = replace(url_look, shadow=name_look.shadow)
         labels += block(url, area, url_look, view.opens + 0.75, view.closes).labels
     area = stage.card if stage.left else stage.end_card
     return Drawn(_shot(view, _ground(view), _card(view, area)), tuple(labels), tuple(shapes))
@@ -309,17 +326,19 @@ def _title_look(view: SceneView, px: float, lines: int) -> Look:
     return Look(
         theme.display,
         px * theme.display_scale,
-        theme.ink,
+        view.ink,
         leading=theme.leading,
         tracking=-0.02 if theme.display is fonts.DISPLAY else 0.0,
         lines=lines,
         floor=40,
         left=view.stage.left,
+        shadow=0.5 if view.moves else 0.0,
     )
 
 
 def _kicker_and_title(view: SceneView, kicker: str, title: str, area: Rect, px: float, lines: int) -> tuple[Label, ...]:
-    return _stacked(view, kicker, title, area, _title_look(view, px, lines), readable_accent(view.theme))
+    color = WHITE if view.moves else readable_accent(view.theme)
+    return _stacked(view, kicker, title, area, _title_look(view, px, lines), color)
 
 
 def _stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, kicker_color: str) -> tuple[Label, ...]:
@@ -348,7 +367,9 @@ def _stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, k
 
 def _shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
     # Every other scene zooms out instead of in, so that the film breathes.
-    if sprite is not None:
+    if plate.picture.treatment == "clip":
+        sprite = None
+    elif sprite is not None:
         plate = replace(plate, zoom=CARD_ZOOM)
     elif view.at % 2:
         plate = replace(plate, zoom=(plate.zoom[1], plate.zoom[0]))
@@ -374,7 +395,9 @@ def _picture(view: SceneView, treatment: str, scale: float) -> Picture:
 
 
 def _ground(view: SceneView) -> Plate:
-    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little."""
+    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little. Or the clip."""
+    if view.moves:
+        return Plate(replace(_picture(view, "clip", 1.0), dim=CLIP_DIM[view.scene.kind]), (1.0, 1.0))
     picture = replace(_picture(view, "mesh", PLATE_SCALE), path="", seed=view.job.seed * 31 + view.at, contain=False)
     return Plate(picture, (1.0, 1.12), (float(view.at % 2), 0.0))
 
@@ -384,6 +407,8 @@ def _veil(view: SceneView) -> Plate:
 
 
 def _art(view: SceneView) -> Plate:
+    if view.moves:
+        return _ground(view)
     own = view.extract.path if view.extract and view.extract.source == "art" else ""
     picture = replace(
         _picture(view, "art", PLATE_SCALE),

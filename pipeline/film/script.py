@@ -58,9 +58,12 @@ class SpokenScene(Frozen):
     provider: str
 
 
+PictureSource = Literal["photo", "cutout", "art", "clip"]
+
+
 class ScenePlate(Frozen):
-    """The prepared picture of one scene; `art` when it was generated, `photo` when it comes from the user."""
+    """The prepared picture of one scene: a `photo` or `cutout` of the user's, generated `art`, or a vendor's moving `clip`."""
 
     index: int = Field(ge=0)
     picture: Artifact
-    source: Literal["photo", "cutout", "art"]
+    source: PictureSource

@@ -13,14 +13,17 @@ from typing import Literal
 from pipeline.film.fonts import Face
 from pipeline.film.themes import OrnamentKind, TransitionKind
 
-Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card"]
+Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip"]
 Enter = Literal["none", "fade", "rise", "pop", "button"]
 ShapeKind = Literal["box", "check", "line"]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """How one raster is made: from which file (none: generated), by which treatment, at which size in pixels."""
+    """How one raster is made: from which file (none: generated), by which treatment, at which size in pixels.
+
+    A `clip` is no raster: its frames are read from the file, one after the other, and darkened by the share `dim`.
+    """
 
     treatment: Treatment
     width: int
@@ -33,6 +36,7 @@ class Picture:
     monogram: str = ""
     ornament: OrnamentKind | None = None
     contain: bool = False
+    dim: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.providers.base import Question, Verdict
 
@@ -26,9 +26,9 @@ class VerdictAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     allowed: bool
-    field: str = Field("", max_length=80)
-    category: str = Field("", max_length=80)
-    reason: str = Field("", max_length=600)
+    field: str = ""
+    category: str = ""
+    reason: str = ""
 
 
 def verdict_question(texts: Mapping[str, str]) -> Question[VerdictAnswer]:
@@ -42,4 +42,4 @@ def verdict_of(answer: VerdictAnswer) -> Verdict:
     if answer.allowed:
         return Verdict(True)
     reason = answer.reason or "it may not be used in a video"
-    return Verdict(False, answer.field, answer.category or "content", reason)
+    return Verdict(False, answer.field[:80], answer.category[:80] or "content", reason[:300])

@@ -1,4 +1,4 @@
-"""`video_gen`: the picture of each scene, from the user's images or generated, prepared in a child process."""
+"""`video_gen`: the picture of each scene: from the user's images, generated, or a clip that a vendor makes of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipeline.film.engine import run_engine
 from pipeline.film.images import MOST_BYTES
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
+from pipeline.providers.clip_prompt import clip_order
 from pipeline.stage import stage
 
 PLATE_SECONDS = 120.0
@@ -26,14 +27,41 @@ PLATE_MEMORY_MB = 1500
     weight=25,
     hard_seconds=2700,
     cache=True,
-    reads=("images", "style", "aspect", "seed"),
-    version="1",
+    reads=("images", "style", "aspect", "seed", "product_name"),
+    version="2",
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""
+    plate = _plate(context, scene)
+    film = context.provider("film")
+    if not film.hosted:
+        picture = context.keep(plate.output, media_type="image/png", name=f"plate-{scene.index}.png")
+        return ScenePlate(index=scene.index, picture=picture, source=plate.source)
+    return _clip(context, scene, plate)
+
+
+def _clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlate:
+    """The vendor begins with the user's picture where there is one, and with words where there is none."""
+    payload = context.payload
+    still = None if plate.source == "art" else plate.output
+    order = clip_order(
+        scene,
+        product_name=payload.product_name,
+        style=payload.style,
+        aspect=payload.aspect,
+        seed=payload.seed,
+        still=still,
+    )
+    film = context.provider("film")
+    clip = film.clip(order, folder=context.workdir, check=context.check, ledger=context.ledger)
+    _run(context, PlateJob(aspect=payload.aspect, clip_path=clip.path, output=clip.path))
+    picture = context.keep(clip.path, media_type=clip.media_type, name=f"clip-{scene.index}.mp4")
+    return ScenePlate(index=scene.index, picture=picture, source="clip")
+
+
+def _plate(context: Context, scene: Scene) -> PlateReport:
     payload = context.payload
     image, name = _image(context, scene)
-    output = context.workdir / "plate.png"
     order = PlateJob(
         aspect=payload.aspect,
         style=payload.style,
@@ -41,8 +69,12 @@ def video_gen(context: Context, scene: Scene) -> ScenePlate:
         index=scene.index,
         image_path=image,
         image_name=name,
-        output=output,
+        output=context.workdir / "plate.png",
     )
+    return _run(context, order)
+
+
+def _run(context: Context, order: PlateJob) -> PlateReport:
     order_file = context.workdir / "plate.json"
     order_file.write_text(order.model_dump_json())
     answer = run_engine(
@@ -52,9 +84,7 @@ def video_gen(context: Context, scene: Scene) -> ScenePlate:
         memory_mb=PLATE_MEMORY_MB,
         check=context.check,
     )
-    report = PlateReport.model_validate(answer)
-    picture = context.keep(report.output, media_type="image/png", name=f"plate-{scene.index}.png")
-    return ScenePlate(index=scene.index, picture=picture, source=report.source)
+    return PlateReport.model_validate(answer)
 
 
 def _image(context: Context, scene: Scene) -> tuple[Path | None, str]:
