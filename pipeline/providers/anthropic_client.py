@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from errors import Permanent, StagecrewError, Unanswered
-from pipeline.providers.vendor_http import clean, error_of, retry_after_of
+from pipeline.providers.vendor_http import GATEWAY_TIMEOUTS, clean, error_of, retry_after_of
 from pipeline.providers.vendor_wire import CONNECT_SECONDS, Wire
 from settings import get_settings
 
@@ -58,7 +58,7 @@ class AnthropicClient:
             except StagecrewError:
                 raise
             except anthropic.APIStatusError as error:
-                if began():
+                if began() or (paid and error.status_code in GATEWAY_TIMEOUTS):
                     raise Unanswered(f"anthropic broke off its answer: {clean(str(error.type))}") from None
                 raise _error_of(error) from None
             except Exception as error:  # noqa: BLE001 - whatever it was, a paid call may have been taken

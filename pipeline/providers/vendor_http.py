@@ -1,8 +1,8 @@
 """HTTP to a vendor as a paid call needs it: one request a call, never longer than its deadline, and errors that say what is known.
 
 Three things decide what an error means for money: whether a byte of the request had left, whether a status came, and
-whether what came can be read. A status is an answer, also a 5xx: the vendor did not do the work. No status after the
-request had left is doubt. Nothing here repeats a request, follows a redirect, or keeps a connection: a kept one that the
+whether what came can be read. A status is an answer, also a 5xx: the vendor did not do the work; but for a gateway's time-out.
+No status after the request had left is doubt. Nothing here repeats a request, follows a redirect, or keeps a connection: a kept one that the
 other side has closed meanwhile would turn a call that was never taken into one in doubt.
 """
 
@@ -39,6 +39,8 @@ MOST_BYTES = 100_000_000
 MOST_SAID = 300
 LONGEST_RETRY_SECONDS = 3600.0
 BUSY = {408, 409, 425}
+# Said by what stands before a vendor: it had passed the request on and got no answer in time.
+GATEWAY_TIMEOUTS = {504, 524}
 _KINDS: dict[int, type[Permanent]] = {400: InvalidInput, 413: TooLarge, 422: InvalidInput}
 _ADDRESS = re.compile(r"((?:https?|wss?)://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 _RESETS_IN = re.compile(r"~?\s*(\d+(?:\.\d+)?)\s?s\b")
@@ -167,6 +169,8 @@ class VendorHttp:
             headers=own,
             **request,
         )
+        if paid and reply.status in GATEWAY_TIMEOUTS:
+            raise unreadable(self.vendor, f"{reply.status}", paid=True)
         if not 200 <= reply.status < 300:
             raise self._explain(reply)
         return reply
