@@ -40,9 +40,9 @@ class Place:
         """A plain client, as fast as redis-py gets."""
         return redis.Redis(unix_socket_path=self.socket, single_connection_client=True)
 
-    def prepare(self, number: int, **payload: Any) -> list[NewJob]:
+    def prepare(self, number: int, groups: tuple[str, ...] = (), **payload: Any) -> list[NewJob]:
         """No-op jobs, checked at the door and not stored yet."""
-        return [self.client.prepare(new_id(), payload, pipeline="selftest") for _ in range(number)]
+        return [self.client.prepare(new_id(), payload, pipeline="selftest", groups=groups) for _ in range(number)]
 
     def query(self, sql: str) -> tuple[Any, ...]:
         """The first row of a look into the records."""

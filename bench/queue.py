@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -20,6 +21,8 @@ POPS = 20_000
 SYNCS = 200
 LOOK_SECONDS = 0.1
 QUEUE = "video_generation_queue"
+# Wide enough never to hold a job up: what counts is that they are asked.
+GROUPS, WIDE = ("bench", f"queue:{QUEUE}", "pipeline:selftest", "tenant:default"), 1000
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Seen:
     jobs: dict[int, list[float]] = field(default_factory=lambda: {1: [], 8: []})
     to_get: dict[int, list[float]] = field(default_factory=lambda: {1: [], 8: []})
     eight_to_one: list[float] = field(default_factory=list)
+    limited: dict[int, list[float]] = field(default_factory=lambda: {1: [], 8: []})
 
 
 def measure() -> Iterator[Row]:
@@ -50,6 +54,8 @@ def measure() -> Iterator[Row]:
         yield at_least(PART, "1 slot, jobs / GET", seen.to_get[1], 0.025)
         yield at_least(PART, "8 slots, jobs / GET", seen.to_get[8], 0.8 * 0.025)
         yield at_least(PART, "8 slots / 1 slot", seen.eight_to_one, 0.8)
+        for slots, ratios in seen.limited.items():
+            yield at_least(PART, f"{slots} slot{'s' * (slots > 1)}, all limits and turns on / off", ratios, 0.9)
         yield Row(PART, "1 slot, jobs / BLPOP", f"{median(seen.jobs[1]) / median(seen.pop):.3f}")
         syncs = sync_us(here)
         yield Row(PART, "fdatasync of 4 KiB, us, p50 / p99", f"{median(syncs):,.0f} / {percentile(syncs, 0.99):,.0f}")
@@ -66,21 +72,38 @@ def one_round(here: Place, seen: Seen) -> None:
             worker.event("worker_started")
             wait_until_done(here)
             for _ in range(CHUNKS):
-                chunk(here, slots, seen)
+                bare = chunk(here, slots, seen)
+                seen.to_get[slots].append(bare)
+                with limits(here):
+                    seen.limited[slots].append(chunk(here, slots, seen, groups=("bench",)) / bare)
     one, eight = (median(seen.to_get[slots][-CHUNKS:]) for slots in seen.jobs)
     seen.eight_to_one.append(eight / one)
 
 
-def chunk(here: Place, slots: int, seen: Seen) -> None:
+@contextmanager
+def limits(here: Place) -> Iterator[None]:
+    """Every kind of limit over the fleet, and turns between tenants."""
+    for group in GROUPS:
+        here.client.limit(group, WIDE)
+    here.client.weigh("default", 2.0)
+    try:
+        yield
+    finally:
+        here.client.weigh("default", None)
+        for group in GROUPS:
+            here.client.limit(group, None)
+
+
+def chunk(here: Place, slots: int, seen: Seen, *, groups: tuple[str, ...] = ()) -> float:
     """Some jobs while the worker waits for work, between two GET loops; the queue opens when all are there.
 
-    From the first start to the last end, by their own rows.
+    Jobs / GET, from the first start to the last end, by their own rows.
     """
     before = get_rate(here)
     mark = here.client.database.clock_us() // 1000
     here.client.pause(QUEUE, reason="bench")
     started = time.perf_counter()
-    here.client.enqueue_many(here.prepare(JOBS))
+    here.client.enqueue_many(here.prepare(JOBS, groups=groups))
     seen.many.append(JOBS / (time.perf_counter() - started))
     here.client.resume(QUEUE)
     wait_until_done(here)
@@ -91,8 +114,9 @@ def chunk(here: Place, slots: int, seen: Seen) -> None:
     assert done == JOBS, f"{done} of {JOBS} jobs were completed"
     rate, after = JOBS / ((last - first) / 1000), get_rate(here)
     seen.get += [before, after]
-    seen.jobs[slots].append(rate)
-    seen.to_get[slots].append(rate / ((before + after) / 2))
+    if not groups:
+        seen.jobs[slots].append(rate)
+    return float(rate / ((before + after) / 2))
 
 
 def wait_until_done(here: Place) -> None:

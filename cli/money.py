@@ -113,7 +113,11 @@ def estimate(
     found = find_estimate(chosen, job.payload)
     if warning := prices.warning():
         complain(warning)
-    _show(found, as_json, ("stage", "provider", "likely USD", "at most USD"), lambda row: tuple(row.values()))
+    _show(found, as_json, ("stage", "for", "provider", "likely USD", "at most USD"), _price_row)
+    if found and not as_json:
+        print(
+            f"in all about {sum(row['likely_usd'] for row in found):.2f} USD, at most {sum(row['most_usd'] for row in found):.2f} USD"
+        )
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...], cells: Any) -> None:
@@ -123,6 +127,11 @@ def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...], c
         console().print(table(columns, [cells(row) for row in rows]))
     else:
         print("nothing yet")
+
+
+def _price_row(row: dict[str, Any]) -> tuple[object, ...]:
+    money = (f"{row['likely_usd']:.4f}", f"{row['most_usd']:.4f}")
+    return (row["stage"], row["capability"], row["provider"], *money)
 
 
 def _cost_row(row: dict[str, Any]) -> tuple[object, ...]:

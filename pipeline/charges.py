@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -60,6 +61,8 @@ class StageLedger(Ledger):
     item: str
     stop: StopSignal
     gates: Gates
+    # Another provider may do the work when this one is down: then each failure counts, and brings that nearer.
+    may_switch: bool = False
     used: bool = False
 
     def charge(self, call: PaidCall) -> Any:
@@ -138,8 +141,8 @@ class StageLedger(Ledger):
                 sent = call.send(key)
             except Unanswered as error:
                 self._book(lambda: charges.doubt(self.database, key, "lost"))
-                self.gates.failed(call.gate, error, key)
                 log.warning("call_unanswered", provider=call.provider, call=call.name, error=redact(str(error)))
+                self._count(call, key, error)
                 raise
             except (Interrupted, Fenced):
                 self._book(lambda: charges.doubt(self.database, key, "lost"))
@@ -147,7 +150,7 @@ class StageLedger(Ledger):
             except Exception as error:
                 reason = redact(str(error))
                 self._book(lambda: charges.void(self.database, key, reason))
-                self.gates.failed(call.gate, error, key)
+                self._count(call, key, error)
                 raise
             self.gates.answered(call.gate, key)
             if isinstance(sent, Submitted):
@@ -158,7 +161,26 @@ class StageLedger(Ledger):
 
     def _collect(self, call: PaidCall, key: str, external_id: str) -> Any:
         """Wait for what the vendor works on; whoever comes later does the same, and makes no second call."""
-        return self._settle(call, key, call.collect(external_id, self.gates.pause_for(external_id)))
+        with self._free(call, key):
+            answer = call.collect(external_id, self.gates.pause_for(external_id))
+        return self._settle(call, key, answer)
+
+    def _count(self, call: PaidCall, key: str, error: Exception) -> None:
+        """Count a failure against its vendor; NotNow in its place when that is known to be down."""
+        told = self.gates.failed(call.gate, error, key)
+        if isinstance(told, NotNow) and not self.may_switch:
+            raise told from error
+
+    @contextmanager
+    def _free(self, call: PaidCall, key: str) -> Iterator[None]:
+        """Traffic that costs nothing, for a call that was made: it too leaves a vendor alone that is down."""
+        self.gates.ask(call.gate, key)
+        try:
+            yield
+        except Exception as error:
+            self._count(call, key, error)
+            raise
+        self.gates.answered(call.gate, key)
 
     def _settle(self, call: PaidCall, key: str, answer: Answer) -> Any:
         """Files first, durably; then cost and answer in one commit of their own."""
@@ -191,7 +213,8 @@ class StageLedger(Ledger):
             return self._accept(call, row.key, row.result)
         if row.external_id is None:
             raise NeedsPerson(f"charge {row.key[:12]}: its file is gone from the artifact store")
-        answer = call.collect(row.external_id, self.gates.pause_for(row.external_id))
+        with self._free(call, row.key):
+            answer = call.collect(row.external_id, self.gates.pause_for(row.external_id))
         for one in answer.files.values():
             self.store.put(one.path, media_type=one.media_type, name=one.name)
         if not all(self.store.holds(one) for one in files.values()):
@@ -216,7 +239,8 @@ class StageLedger(Ledger):
             raise NotNow(f"a call to {row.provider} is not answered yet", retry_after=wait - row.age_seconds + 0.5)
         found: list[str] = []
         if call.searchable:
-            found = self._candidates(call, row)
+            with self._free(call, row.key):
+                found = self._candidates(call, row)
             if len(found) == 1:
                 self._book(lambda: charges.submit(self.database, row.key, found[0]))
                 log.info("call_found_again", provider=row.provider, call=row.call, external_id=found[0])

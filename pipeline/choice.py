@@ -38,15 +38,20 @@ def provider_of(run: Run, step: Step, stage: Stage) -> str | None:
     if stage.capability is None:
         return None
     kept = run.providers[stage.capability]
-    if not getattr(run.payload, "fallback", False):
+    following = next_provider(run, stage, kept)
+    if following is None or not _is_down(run, step, registry.get(cast("Capability", stage.capability), kept)):
         return kept
-    capability = cast("Capability", stage.capability)
-    following = registry.fallback(capability, kept, run.settings, language=str(getattr(run.payload, "language", "en")))
-    if following is None or not _is_down(run, step, registry.get(capability, kept)):
-        return kept
-    log.warning("provider_switched", capability=capability, provider=following, instead_of=kept)
+    log.warning("provider_switched", capability=stage.capability, provider=following, instead_of=kept)
     run.known.forget_made_by_others(step.name, following)
     return following
+
+
+def next_provider(run: Run, stage: Stage, name: str | None) -> str | None:
+    """Who could do the work of this stage when `name` is down; None when nobody may."""
+    if stage.capability is None or name is None or not getattr(run.payload, "fallback", False):
+        return None
+    language = str(getattr(run.payload, "language", "en"))
+    return registry.fallback(cast("Capability", stage.capability), name, run.settings, language=language)
 
 
 def _is_down(run: Run, step: Step, provider: Any) -> bool:

@@ -14,26 +14,32 @@ from settings import get_settings
 # Characters of narration a second of film, and seconds a scene: what a script comes to before there is one.
 CHARACTERS_A_SECOND = 14.0
 SECONDS_A_SCENE = 4.0
+# A script may become longer than what was asked for (pipeline/providers/script_question.py), and its texts are judged too.
+LONGEST = 1.5
 
 
 def estimate(pipeline: Pipeline, payload: dict[str, Any]) -> list[dict[str, Any]]:
-    """{stage, provider, likely_usd, most_usd} of each stage that calls a provider."""
+    """{stage, capability, provider, likely_usd, most_usd} of each call of a stage to a provider, tries that fail aside."""
     checked = validate_payload(pipeline, payload)
     settings, found = get_settings(), []
     language = str(getattr(checked, "language", "en"))
     for step in plan_steps(pipeline, checked):
-        stage = find_stage(step.stage)
-        if stage.capability is None:
-            continue
-        capability = cast("Any", stage.capability)
-        name = registry.resolve(capability, registry.wanted(capability, settings), settings, language=language)
-        price = _ask(stage.capability, registry.get(capability, name), checked)
-        found.append({"stage": step.name, "provider": name, "likely_usd": price.likely_usd, "most_usd": price.most_usd})
+        for capability in find_stage(step.stage).capabilities():
+            kind = cast("Any", capability)
+            name = registry.resolve(kind, registry.wanted(capability, settings), settings, language=language)
+            price = _ask(capability, registry.get(kind, name), checked)
+            row = {"stage": step.name, "capability": capability, "provider": name}
+            found.append(row | {"likely_usd": price.likely_usd, "most_usd": price.most_usd})
     return found
 
 
 def _ask(capability: str, provider: Any, payload: Any) -> Estimate:
-    ways: dict[str, Callable[[Any, Any], Estimate]] = {"write": _script, "speak": _voice, "film": _clips}
+    ways: dict[str, Callable[[Any, Any], Estimate]] = {
+        "write": _script,
+        "moderate": _verdicts,
+        "speak": _voice,
+        "film": _clips,
+    }
     way = ways.get(capability)
     return way(provider, payload) if way and hasattr(provider, "estimate") else Estimate()
 
@@ -45,12 +51,24 @@ def _script(provider: Any, payload: Any) -> Estimate:
     return found
 
 
-def _voice(provider: Any, payload: Any) -> Estimate:
-    found: Estimate = provider.estimate("x" * round(CHARACTERS_A_SECOND * payload.duration_seconds))
+def _verdicts(provider: Any, payload: Any) -> Estimate:
+    """One on what was typed, one on what was written of it."""
+    typed = provider.estimate({"payload": payload.model_dump_json()})
+    written = provider.estimate({"script": _narration(payload.duration_seconds)})
+    found: Estimate = typed + written
     return found
+
+
+def _voice(provider: Any, payload: Any) -> Estimate:
+    likely = provider.estimate(_narration(payload.duration_seconds)).likely_usd
+    return Estimate(likely, provider.estimate(_narration(LONGEST * payload.duration_seconds)).most_usd)
+
+
+def _narration(seconds: float) -> str:
+    return "x" * round(CHARACTERS_A_SECOND * seconds)
 
 
 def _clips(provider: Any, payload: Any) -> Estimate:
     scenes = max(1, round(payload.duration_seconds / SECONDS_A_SCENE))
     one = provider.estimate(ClipOrder(prompt="", aspect=payload.aspect, seconds=SECONDS_A_SCENE))
-    return Estimate(one.likely_usd * scenes, one.most_usd * scenes)
+    return Estimate(one.likely_usd * scenes, one.most_usd * LONGEST * scenes)

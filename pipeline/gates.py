@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
@@ -18,6 +19,9 @@ from redis_client.queue import Queue
 LONGEST_WAIT_SECONDS = 5.0
 SLOT_AGAIN_SECONDS = 15.0
 SLICE_SECONDS = 1.0
+# Not more than a job has retries: one that is alone must open the breaker before its last failure ends it.
+FAILURES_IN_A_ROW = 3
+Move = Literal["look", "ok", "fail", "cool"]
 log = structlog.get_logger()
 
 
@@ -35,10 +39,18 @@ class Gates:
         if gate is None:
             yield
             return
-        self._ask_breaker(gate, holder)
+        self.ask(gate, holder)
         with self._slot(gate, holder):
             self._take_turn(gate)
             yield
+
+    def ask(self, gate: Gate | None, holder: str) -> None:
+        """NotNow while the vendor's breaker is open."""
+        if gate is None:
+            return
+        wait = gates.breaker(self.queue, gate.name, holder, "ask", threshold=FAILURES_IN_A_ROW)
+        if wait > 0:
+            raise NotNow(f"{gate.name} is out of order", retry_after=wait)
 
     def is_open(self, gate_name: str) -> bool:
         """Whether a vendor's breaker is open: a call now would be turned away."""
@@ -49,17 +61,24 @@ class Gates:
         if gate is not None:
             self._tell(gate, holder, "ok")
 
-    def failed(self, gate: Gate | None, error: Exception, holder: str = "") -> None:
-        """A call came to nothing; what is the vendor's trouble counts against it."""
+    def failed(self, gate: Gate | None, error: Exception, holder: str = "") -> Exception:
+        """A call came to nothing; what is the vendor's trouble counts against it.
+
+        What that means for its job: NotNow once the vendor is known to be down, else the error itself.
+        """
         if gate is None:
-            return
+            return error
         match error:
             case RateLimited(retry_after=seconds) if seconds is not None:
                 self._tell(gate, holder, "cool", seconds)
             case Unreachable() | Overloaded():
                 self._tell(gate, holder, "fail")
+                wait = self._tell(gate, holder, "look")
+                if wait > 0:
+                    return NotNow(f"{gate.name} is out of order: {error}", retry_after=wait)
             case _:
                 self._tell(gate, holder, "ok")  # it answered, if only that it will not
+        return error
 
     def pause_for(self, external_id: str) -> Pause:
         """Sleep between two looks at what a vendor works on; a hint of its end wakes early."""
@@ -73,11 +92,6 @@ class Gates:
                 self.stop.check()
 
         return pause
-
-    def _ask_breaker(self, gate: Gate, holder: str) -> None:
-        wait = gates.breaker(self.queue, gate.name, holder, "ask")
-        if wait > 0:
-            raise NotNow(f"{gate.name} is out of order", retry_after=wait)
 
     @contextmanager
     def _slot(self, gate: Gate, holder: str) -> Iterator[None]:
@@ -110,8 +124,12 @@ class Gates:
                 raise NotNow(f"the rate of {gate.name} is used up", retry_after=wait)
             self.stop.wait(wait)
 
-    def _tell(self, gate: Gate, holder: str, move: str, seconds: float = 30.0) -> None:
+    def _tell(self, gate: Gate, holder: str, move: Move, seconds: float = 30.0) -> float:
+        """The seconds to wait before another call."""
         try:
-            gates.breaker(self.queue, gate.name, holder, move, open_seconds=seconds)  # type: ignore[arg-type]
+            return gates.breaker(
+                self.queue, gate.name, holder, move, threshold=FAILURES_IN_A_ROW, open_seconds=seconds
+            )
         except QueueUnavailable as error:
             log.warning("breaker_not_told", gate=gate.name, error=str(error))
+            return 0.0

@@ -18,6 +18,7 @@ from errors import HostTrouble
 from pipeline.catalog.base import Step
 from pipeline.charges import StageLedger
 from pipeline.checkpoints import cache_key, reuse
+from pipeline.choice import next_provider
 from pipeline.context import Context, Reads, tidy
 from pipeline.providers import registry
 from pipeline.run import Run
@@ -45,7 +46,16 @@ def work(
     log.info("stage_started", item=item, attempt=attempt)
     soft, hard = limits_of(run, stage)
     ledger = StageLedger(
-        run.writes.database, run.store, run.settings, run.holder, run.job, step.name, item, run.stop, run.gates
+        run.writes.database,
+        run.store,
+        run.settings,
+        run.holder,
+        run.job,
+        step.name,
+        item,
+        run.stop,
+        run.gates,
+        may_switch=next_provider(run, stage, provider) is not None,
     )
     context = _context(run, step, stage, item, attempt, place, ledger)
     if not run.stop.lease_alive():

@@ -67,3 +67,7 @@ class AskedModerator(Asking):
     def moderate(self, texts: Mapping[str, str], check: Check, ledger: Ledger) -> Verdict:
         """The verdict on these texts by field."""
         return verdict_of(self.author.ask(verdict_question(texts), check, ledger))
+
+    def estimate(self, texts: Mapping[str, str]) -> Estimate:
+        """What judging these texts costs."""
+        return self.author.estimate(verdict_question(texts))
