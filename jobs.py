@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import fleet, mending, money
+from cli import fleet, keeping, mending, money
 from cli.door import (
     EXIT_AGAIN,
     AsJson,
@@ -65,6 +65,7 @@ Timeout = Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS",
 app.add_typer(mending.app)
 app.add_typer(fleet.app)
 app.add_typer(money.app)
+app.add_typer(keeping.app)
 
 
 @app.callback()

@@ -127,9 +127,7 @@ class Gates:
     def _tell(self, gate: Gate, holder: str, move: Move, seconds: float = 30.0) -> float:
         """The seconds to wait before another call."""
         try:
-            return gates.breaker(
-                self.queue, gate.name, holder, move, threshold=FAILURES_IN_A_ROW, open_seconds=seconds
-            )
+            return gates.breaker(self.queue, gate.name, holder, move, threshold=FAILURES_IN_A_ROW, open_seconds=seconds)
         except QueueUnavailable as error:
             log.warning("breaker_not_told", gate=gate.name, error=str(error))
             return 0.0

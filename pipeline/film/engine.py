@@ -38,19 +38,18 @@ class Answer:
 
 def run_engine(
     module: str,
-    order: Path,
-    *,
+    *arguments: Path,
     timeout_seconds: float,
     stall_seconds: float | None = None,
     memory_mb: int,
     check: Callable[[], None],
     report: Report = lambda _share, _step: None,
 ) -> dict[str, Any]:
-    """Run `python -m MODULE ORDER.json`; what it answered. Its error is raised here as the class it names."""
+    """Run `python -m MODULE ARGUMENTS`; what it answered. Its error is raised here as the class it names."""
     answer = Answer()
     try:
         process.run(
-            [sys.executable, "-m", module, str(order)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             timeout_seconds=timeout_seconds,
             stall_seconds=stall_seconds,
             cwd=ROOT,

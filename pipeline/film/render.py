@@ -56,6 +56,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         )
         report(ENCODED, "check")
         seen = _checked(probe, job, timeline)
+        beside = _beside(job, timeline)
     finally:
         for leftover in (subtitles, mixed):
             leftover.unlink(missing_ok=True)
@@ -70,6 +71,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         "seconds": round(timeline.seconds, 4),
         "audio_seconds": round(seen.audio_seconds, 4),
         "lufs": round(lufs, 2),
+        "beside": {name: str(path) for name, path in beside.items()},
         "captions": [
             {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text}
             for page in timeline.pages
@@ -86,6 +88,23 @@ def _checked(probe: Any, job: RenderJob, timeline: Timeline) -> Any:
     except BaseException:
         job.output.unlink(missing_ok=True)
         raise
+
+
+def _beside(job: RenderJob, timeline: Timeline) -> dict[str, Path]:
+    """The files that come with the film, in the work folder."""
+    from pipeline.film import outputs
+
+    made = {
+        "thumbnail": job.work_dir / "poster.jpg",
+        "subtitles_srt": job.work_dir / "captions.srt",
+        "subtitles_vtt": job.work_dir / "captions.vtt",
+        "timeline": job.work_dir / "timeline.json",
+    }
+    outputs.poster(job.output, timeline, made["thumbnail"])
+    made["subtitles_srt"].write_text(outputs.srt(timeline.pages), encoding="utf-8")
+    made["subtitles_vtt"].write_text(outputs.vtt(timeline.pages), encoding="utf-8")
+    made["timeline"].write_text(timeline.to_json(), encoding="utf-8")
+    return made
 
 
 def _folders(job: RenderJob) -> None:

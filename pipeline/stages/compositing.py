@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel
 
 from artifacts import Artifact
@@ -16,12 +18,23 @@ SECONDS_PER_FILM_SECOND = 20.0
 FIXED_SECONDS = 120.0
 STALL_SECONDS = 90.0
 RENDER_MEMORY_MB = 2500
+# What the child puts beside the film: its media type, and the end of its name.
+BESIDE = {
+    "thumbnail": ("image/jpeg", ".jpg"),
+    "subtitles_srt": ("application/x-subrip", ".srt"),
+    "subtitles_vtt": ("text/vtt", ".vtt"),
+    "timeline": ("application/json", "-timeline.json"),
+}
 
 
 class FilmResult(BaseModel):
-    """The film and its facts: lengths and the captions' times in seconds, loudness in LUFS."""
+    """The film, what comes with it, and its facts: lengths and the captions' times in seconds, loudness in LUFS."""
 
     video: Artifact
+    thumbnail: Artifact
+    subtitles_srt: Artifact
+    subtitles_vtt: Artifact
+    timeline: Artifact
     duration_seconds: float
     width: int
     height: int
@@ -31,7 +44,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), weight=25, version="1")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), weight=25, version="2")
 def compositing(context: Context) -> FilmResult:
     """Render the film; its own quality checks are the last step, and fail the stage when they do not hold."""
     script: Script = context.result("script_gen")
@@ -50,9 +63,15 @@ def compositing(context: Context) -> FilmResult:
         check=context.check,
         report=context.progress,
     )["result"]
-    video = context.keep(order.output, media_type="video/mp4", name=f"{_slug(order.product_name)}.mp4")
+    name = _slug(order.product_name)
+    video = context.keep(order.output, media_type="video/mp4", name=f"{name}.mp4")
+    beside = {
+        kind: context.keep(Path(facts["beside"][kind]), media_type=media_type, name=f"{name}{ending}")
+        for kind, (media_type, ending) in BESIDE.items()
+    }
     return FilmResult(
         video=video,
+        **beside,
         duration_seconds=facts["seconds"],
         width=facts["width"],
         height=facts["height"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import jobs
 from artifacts import Artifact, open_store
 from errors import InvalidInput, Unsupported
 from pipeline.film import probe
@@ -102,6 +105,28 @@ def plain_lines(frame: Any) -> list[Any]:
     return [Image.fromarray(gray), Image.fromarray(np.pad(spoken, 12, constant_values=255))]
 
 
+def check_what_comes_with_it(job_id: str, result: dict[str, Any], folder: Path) -> None:
+    """Through the commands: the captions as files, a thumbnail, the timeline; and a sheet of stills."""
+    from PIL import Image
+
+    run_cli = CliRunner()
+    done = run_cli.invoke(jobs.app, ["files", job_id, "--out", str(folder / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    found = {path.name: path for path in (folder / "out").iterdir()}
+    assert sorted(found) == [f"nova-flask{end}" for end in ("-timeline.json", ".jpg", ".mp4", ".srt", ".vtt")]
+    with Image.open(found["nova-flask.jpg"]) as thumbnail:
+        assert thumbnail.size == (1080, 1920)
+    said = [word["text"] for word in result["captions"]]
+    lines = found["nova-flask.srt"].read_text().splitlines()
+    assert " ".join(line for line in lines if line and not line.isdigit() and "-->" not in line).split() == said
+    assert found["nova-flask.vtt"].read_text().startswith("WEBVTT\n\n00:00:0")
+    assert json.loads(found["nova-flask-timeline.json"].read_text())["fps"] == 30
+    sheet = folder / "sheet.png"
+    assert run_cli.invoke(jobs.app, ["frames", job_id, "--out", str(sheet)]).exit_code == 0
+    with Image.open(sheet) as whole:
+        assert whole.width == 6 * 300 + 5 * 6
+
+
 def test_a_film_is_made_and_measured(client: RedisClient, start_worker: Start, tmp_path: Path) -> None:
     photo = picture(tmp_path / "flask.jpg")
     enqueue(client, "film", tmp_path=tmp_path, images=[str(photo)])
@@ -124,6 +149,7 @@ def test_a_film_is_made_and_measured(client: RedisClient, start_worker: Start, t
     assert faults.peak <= -1.0
     assert (faults.black, faults.frozen, faults.complaints) == ((), (), "")
     assert read_captions(path, result) >= 0.9
+    check_what_comes_with_it("film", result, tmp_path)
 
     # A second film that differs in its last words alone speaks only those anew, and prepares only their pictures.
     enqueue(client, "again", tmp_path=tmp_path, images=[str(photo)], cta_text="Order today")

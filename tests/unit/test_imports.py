@@ -37,7 +37,7 @@ TABLE: dict[str, set[str]] = {
     "pipeline": QUEUE | {"pipeline.providers"},  # the orchestrator and what a stage sees
     "pipeline.stages": FLOOR | {"pipeline", "pipeline.catalog", "pipeline.film", "pipeline.providers"},
     "daemon": LINE,
-    "cli": LINE,
+    "cli": LINE | {"pipeline.film"},  # a sheet of stills is made by the child of the film
     "api": LINE,
     "worker": LINE | {"daemon"},
     "jobs": LINE | {"cli"},

@@ -1,0 +1,134 @@
+"""What comes with a film: its captions as SubRip and WebVTT, a still for its poster, a sheet of stills.
+
+The captions are those of the picture, page by page. The child's program is `python -m pipeline.film.outputs FILM SHEET`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from errors import HostTrouble, StagecrewError
+from pipeline.film.timeline import CaptionPage, Shot, Timeline
+
+POSTER_QUALITY, SHEET_QUALITY = 90, 88
+# Where in its first scene a film shows everything and does not move any more.
+POSTER_SHARES = (0.5, 0.62, 0.75)
+SHEET_COLUMNS, SHEET_STILLS, STILL_WIDTH, GUTTER = 6, 18, 300, 6
+
+
+def srt(pages: Sequence[CaptionPage]) -> str:
+    """SubRip: numbered blocks, commas in the times."""
+    blocks = [
+        f"{number}\n{_clock(page.start, ',')} --> {_clock(page.end, ',')}\n{_text(page)}\n"
+        for number, page in enumerate(pages, 1)
+    ]
+    return "\n".join(blocks)
+
+
+def vtt(pages: Sequence[CaptionPage]) -> str:
+    """WebVTT, with the time of each word after the first."""
+    blocks = ["WEBVTT\n"]
+    for page in pages:
+        first, *rest = page.words
+        words = [_escaped(first.text), *(f"<{_clock(word.start, '.')}>{_escaped(word.text)}" for word in rest)]
+        blocks.append(f"{_clock(page.start, '.')} --> {_clock(page.end, '.')}\n{' '.join(words)}\n")
+    return "\n".join(blocks)
+
+
+def poster(film: Path, timeline: Timeline, output: Path) -> None:
+    """A JPEG of the first scene: of a few moments the one with the most to see."""
+    moments = [_moment(timeline, timeline.shots[0], share) for share in POSTER_SHARES]
+    stills = _stills(film, moments)
+    best = max(stills, key=_variety)
+    best.save(output, format="JPEG", quality=POSTER_QUALITY)
+
+
+def sheet(film: Path, output: Path, *, stills: int = SHEET_STILLS) -> int:
+    """A contact sheet of evenly spread stills, as PNG or JPEG by its name; how many it shows."""
+    from PIL import Image
+
+    seconds = _seconds(film)
+    shown = _stills(film, [seconds * (number + 0.5) / stills for number in range(stills)])
+    height = round(shown[0].height * STILL_WIDTH / shown[0].width)
+    columns = min(SHEET_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    size = (columns * (STILL_WIDTH + GUTTER) - GUTTER, rows * (height + GUTTER) - GUTTER)
+    whole = Image.new("RGB", size, "#111111")
+    for number, still in enumerate(shown):
+        place = (number % columns * (STILL_WIDTH + GUTTER), number // columns * (height + GUTTER))
+        whole.paste(still.resize((STILL_WIDTH, height), Image.Resampling.LANCZOS), place)
+    try:
+        whole.save(output, quality=SHEET_QUALITY)
+    except (OSError, ValueError) as error:
+        raise HostTrouble(f"{output.name} cannot be written: {error}") from error
+    return len(shown)
+
+
+def _moment(timeline: Timeline, shot: Shot, share: float) -> float:
+    return (shot.first + (shot.last - shot.first) * share) / timeline.fps
+
+
+def _stills(film: Path, moments: Sequence[float]) -> list[Any]:
+    """The frames that are seen at these seconds, which rise; the last frame for those beyond it."""
+    import av
+
+    wanted, found, last = list(moments), [], None
+    with av.open(str(film)) as container:
+        for frame in container.decode(container.streams.video[0]):
+            last = frame
+            while wanted and float(frame.time or 0.0) >= wanted[0]:
+                found.append(frame.to_image())
+                wanted.pop(0)
+            if not wanted:
+                break
+    if last is None:
+        raise HostTrouble(f"{film.name} has no picture")
+    return found + [last.to_image() for _ in wanted]
+
+
+def _seconds(film: Path) -> float:
+    import av
+
+    with av.open(str(film)) as container:
+        return float(container.duration or 0) / 1_000_000
+
+
+def _variety(still: Any) -> float:
+    from PIL import ImageStat
+
+    return float(ImageStat.Stat(still.convert("L").resize((90, 160))).stddev[0])
+
+
+def _text(page: CaptionPage) -> str:
+    return " ".join(word.text for word in page.words)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _clock(seconds: float, point: str) -> str:
+    whole = max(0, round(seconds * 1000))
+    hours, rest = divmod(whole, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{point}{rest % 1000:03}"
+
+
+def main(arguments: list[str]) -> int:
+    """Make a sheet; 0 when done, 1 with the error as JSON."""
+    film, output = map(Path, arguments)
+    try:
+        print(json.dumps({"stills": sheet(film, output)}))
+    except (StagecrewError, OSError) as error:
+        kind = type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble"
+        print(json.dumps({"error": kind, "message": str(error)}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
