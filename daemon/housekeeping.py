@@ -27,7 +27,7 @@ from redis_client.client import RedisClient
 from redis_client.connection import queue_errors
 from redis_client.inbox import adopt_inbox
 from redis_client.outbox import deliver_letters
-from redis_client.reconcile import reconcile
+from redis_client.reconcile import reconcile, start_of
 from settings import Settings, this_host
 
 RECONCILE_SECONDS = 30.0
@@ -228,8 +228,9 @@ class Housekeeping:
         queue, number = self.client.queue, canary(self.client.database)
         run_id = queue.run_id()
         is_whole, healed = queue.look_at_canary(number)
-        # Started anew, or another one took over: its last second may be missing.
-        if not is_whole or (self._run_id and run_id != self._run_id):
+        # Started anew, or another one took over: its last second may be missing. A worker that is new itself goes by the
+        # start under which Redis was put right last.
+        if not is_whole or run_id != (self._run_id or start_of(healed)):
             self._is_whole, self._run_id = False, run_id
         if is_whole and not self._is_whole and self._healed not in {"", healed}:
             self._is_whole = True  # somebody else has compared everything since we began to doubt

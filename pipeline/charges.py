@@ -188,7 +188,10 @@ class StageLedger(Ledger):
             name: self.store.put(one.path, media_type=one.media_type, name=one.name)
             for name, one in answer.files.items()
         }
-        kept = {"result": answer.result, "files": {name: one.model_dump() for name, one in files.items()}}
+        kept = {
+            "result": _without_secrets(answer.result),
+            "files": {name: one.model_dump() for name, one in files.items()},
+        }
         settled = self._book(
             lambda: charges.settle(
                 self.database,
@@ -281,6 +284,18 @@ class StageLedger(Ledger):
                     raise
                 log.warning("booking_deferred", error=str(error))
                 time.sleep(BOOK_PAUSE_SECONDS)
+
+
+def _without_secrets(said: Any) -> Any:
+    """An answer as it may be kept: a vendor can say our own key back to us."""
+    match said:
+        case str():
+            return redact(said)
+        case dict():
+            return {name: _without_secrets(value) for name, value in said.items()}
+        case list() | tuple():
+            return [_without_secrets(value) for value in said]
+    return said
 
 
 def _artifacts(files: Mapping[str, Any]) -> dict[str, Artifact]:

@@ -16,18 +16,20 @@ log = structlog.get_logger()
 
 
 def choose_providers(run: Run) -> dict[str, str]:
-    """`auto` is resolved once, at the first begin, and kept: another host makes the same film."""
-    if run.job.providers is not None:
-        return run.job.providers
-    found = [find for step in run.steps for find in run.stage_of(step).capabilities()]
-    if not found:
-        return {}
+    """`auto` is resolved once, at the first begin, and kept: another host makes the same film.
+
+    A replay that goes further than its first job chooses for the further stages only.
+    """
+    known = run.job.providers or {}
+    missing = {find for step in run.steps for find in run.stage_of(step).capabilities()} - known.keys()
+    if not missing:
+        return known
     language = str(getattr(run.payload, "language", "en"))
-    chosen = {
+    chosen = known | {
         capability: registry.resolve(
             cast("Capability", capability), registry.wanted(capability, run.settings), run.settings, language=language
         )
-        for capability in sorted(set(found))
+        for capability in sorted(missing)
     }
     run.writes.keep_providers(run.holder, chosen)
     return chosen

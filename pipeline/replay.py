@@ -17,6 +17,8 @@ from redis_client.client import RedisClient
 from redis_client.door import EnqueueOptions
 
 LONGEST_ID = 128
+# Fields that say how a job runs; no result depends on them.
+ABOUT_THE_RUN = frozenset({"stop_after", "max_cost_usd", "over_budget", "fallback"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def replay(
         raise InvalidInput(f"id={new_id!r} is taken; choose another id for the replay")
     client.deliver([job])
     names = {step.name: step.stage for step in steps}
-    outdated = [name for name in found if changes.keys() & set(_reads(names[name], changes))]
+    read = set(changes) - ABOUT_THE_RUN
+    outdated = [name for name in found if read & _reads(names[name], read)]
     return Replay(new_id, tuple(found), tuple(outdated))
 
 
@@ -79,10 +82,10 @@ def _before(steps: tuple[Step, ...], from_stage: str) -> list[str]:
     return [name for name in names if name not in after]
 
 
-def _reads(stage: str, changes: dict[str, Any]) -> set[str]:
+def _reads(stage: str, changed: set[str]) -> set[str]:
     """The fields that a stage looks at; one that does not say may look at all of them."""
     reads = find_stage(stage).reads
-    return set(changes) if reads is None else set(reads)
+    return changed if reads is None else set(reads)
 
 
 def _artifacts(results: list[Any]) -> list[Artifact]:

@@ -116,11 +116,14 @@ def find_stage(name: str) -> Stage:
 
 
 def plan_steps(pipeline: Pipeline, payload: Any) -> tuple[Step, ...]:
-    """The steps of one job, each after what it needs."""
+    """The steps of one job, each after what it needs; those that its `stop_after` does not need are left out."""
     if pipeline.steps:
         return pipeline.steps(payload)
     declared = [find_stage(name) for name in pipeline.stages]
-    return tuple(Step(one.name, one.name, one.needs, one.weight, one.queue) for one in declared)
+    wanted = {getattr(payload, "stop_after", None) or pipeline.stages[-1]}
+    for one in reversed(declared):  # each stands after what it needs
+        wanted |= set(one.needs) if one.name in wanted else set()
+    return tuple(Step(one.name, one.name, one.needs, one.weight, one.queue) for one in declared if one.name in wanted)
 
 
 def queue_of(step: Step, home: str) -> str:

@@ -27,7 +27,7 @@ class _Lock:
 
     def __init__(self, queue: Queue, owner: str) -> None:
         self._queue, self._key = queue, queue.key("reconciler")
-        self.me = f"{owner}/{secrets.token_hex(8)}"
+        self.me = f"{owner}/{secrets.token_hex(8)}@{queue.run_id()}"
         self._renewed = time.monotonic()
 
     def take(self) -> bool:
@@ -61,6 +61,11 @@ class _Lock:
             client = self._queue.connections.commands()
             if client.get(self._key) == self.me:
                 client.delete(self._key)
+
+
+def start_of(healer: str) -> str:
+    """Under which start of which server somebody has put Redis right ("" where nobody may ask for it)."""
+    return healer.rpartition("@")[2]
 
 
 def reconcile(

@@ -31,6 +31,13 @@ local function put_back(id, found, a)
   write_record(id, a)
   redis.call('HSET', job_key(id), 'state', 'running', 'token', a.token, 'worker', a.label, 'slot', a.held)
   redis.call('ZADD', P .. 'leases', text(now_ms() + a.lease_ms), id)
-  if a.held ~= '#' then redis.call('HSET', P .. 'slots', a.held, id) end
+  if a.held ~= '#' then
+    -- What a rewound Redis still has in that slot does not run there: its worker runs this one.
+    local other = redis.call('HGET', P .. 'slots', a.held)
+    if other and other ~= id and redis.call('HEXISTS', job_key(other), 'state') == 1 then
+      redis.call('HSET', job_key(other), 'slot', '#')
+    end
+    redis.call('HSET', P .. 'slots', a.held, id)
+  end
   join_groups(id, limited_groups(a.queue, a.pipeline, a.tenant, a.groups), a.token)
 end

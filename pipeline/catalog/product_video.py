@@ -39,6 +39,9 @@ class ProductVideoPayload(PaidPayload):
     voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
     music: bool = True
     seed: int = Field(0, ge=0, le=2**31)
+    stop_after: Literal["script_gen", "voice_gen", "video_gen", "compositing"] = Field(
+        "compositing", description="to look before it goes on: this stage, and what it needs"
+    )
 
 
 PIPELINES = (

@@ -76,8 +76,10 @@ def _stills(film: Path, moments: Sequence[float]) -> list[Any]:
     """The frames that are seen at these seconds, which rise; the last frame for those beyond it."""
     import av
 
-    wanted, found, last = list(moments), [], None
+    wanted, found = list(moments), []
+    last: Any = None
     with av.open(str(film)) as container:
+        frame: Any
         for frame in container.decode(container.streams.video[0]):
             last = frame
             while wanted and float(frame.time or 0.0) >= wanted[0]:

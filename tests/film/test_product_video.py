@@ -17,6 +17,7 @@ import jobs
 from artifacts import Artifact, open_store
 from errors import InvalidInput, Unsupported
 from pipeline.film import probe
+from pipeline.replay import replay
 from redis_client.client import RedisClient
 from tests.support.agree import assert_agree
 from tests.support.workers import WorkerProcess, wait_for
@@ -239,3 +240,30 @@ def children_of_our_state(_pid: int) -> list[str]:
         if state in line and "redis" not in line:
             found.append(line)
     return found
+
+
+def test_a_job_may_stop_to_be_looked_at_and_go_on(client: RedisClient, start_worker: Start) -> None:
+    enqueue(client, "look", stop_after="script_gen")
+    first = start_worker("worker-1", "--drain")
+    assert first.wait(FILM_SECONDS) == 0, first.text()
+    status = client.get_job_status("look")
+    assert (status["status"], status["progress"]) == ("completed", 100)
+    assert status["result"]["scenes"][0]["kind"] == "hero"
+    assert {stage for stage, _ in executions(client, "look")} == {"script_gen"}
+
+    voiced = replay(client, "look", from_stage="voice_gen", changes={"stop_after": "voice_gen"}, new_id="voiced")
+    assert (voiced.kept, voiced.outdated) == (("script_gen",), ())
+    second = start_worker("worker-2", "--drain")
+    assert second.wait(FILM_SECONDS) == 0, second.text()
+    assert client.get_job_status("voiced")["status"] == "completed", client.get_job_status("voiced")["error"]
+    result = client.get_job_status("voiced")["result"]
+    assert [one["index"] for one in result] == list(range(len(status["result"]["scenes"])))
+    done = executions(client, "voiced")
+    assert {stage for stage, _ in done} == {"script_gen", "voice_gen"}
+    assert done["script_gen", ""] == 0
+    assert_agree(client, workers=0)
+
+
+def test_a_stage_that_is_none_is_refused(client: RedisClient) -> None:
+    with pytest.raises(InvalidInput, match=r"stop_after='voice'.*did you mean 'voice_gen'"):
+        enqueue(client, "wrong", stop_after="voice")

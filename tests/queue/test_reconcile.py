@@ -11,7 +11,7 @@ from database.open_jobs import known_open_jobs, mark_reconciled
 from database.records import Begun, NotBegun
 from redis_client.answers import Grant
 from redis_client.client import RedisClient
-from redis_client.reconcile import reconcile
+from redis_client.reconcile import reconcile, start_of
 from tests.support.agree import assert_agree, snapshot
 from tests.support.moves import (
     LEASE_SECONDS,
@@ -30,6 +30,8 @@ from tests.support.moves import (
     take,
     whole,
 )
+from tests.support.points import remember, rewind
+from worker import Worker
 
 
 def repair(client: RedisClient, *, untouched_seconds: float = 0.0) -> dict[str, int]:
@@ -291,3 +293,25 @@ def test_reconcile_of_a_whole_redis_changes_nothing_but_its_marks(client: RedisC
     before = {key: value for key, value in whole(client.queue).items() if key not in marks}
     assert repair(client) == {"fine": 3}
     assert {key: value for key, value in whole(client.queue).items() if key not in marks} == before
+
+
+def test_a_new_worker_finds_out_that_redis_was_started_anew(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All workers died with Redis, which lost its last second: nobody is left who remembers its last start."""
+    starts = ["first"]
+    monkeypatch.setattr(type(client.queue), "run_id", lambda _queue: starts[-1])
+    repair(client)
+    enqueue(client, "a")
+    known = remember(client)
+    client.pause(MAIN)
+    starts.append("second")
+    rewind(client, known)
+    assert not client.get_client().hgetall(client.queue.key("paused"))
+    healed = []
+    for name in ("w1", "w2"):
+        Worker(name, client=client, queues=MAIN, concurrency=1).house.round()
+        assert list(client.get_client().hgetall(client.queue.key("paused"))) == [MAIN]
+        healed.append(client.get_client().hget(client.queue.key("swept"), "healed"))
+    assert start_of(healed[0]) == "second"
+    assert healed[0] == healed[1], "once is enough"

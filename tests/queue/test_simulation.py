@@ -28,7 +28,7 @@ from tests.support.walks import more
 
 Sim = Callable[..., list[str]]
 # Seeds that once failed stay here.
-KEPT_SEEDS: tuple[int, ...] = ()
+KEPT_SEEDS: tuple[int, ...] = (106,)
 # What a worker logs when it meets what it does not understand, and goes on.
 STRANGE = frozenset({"reconcile_failed", "letter_deferred", "thread_died", "job_not_understood", "chain_refused"})
 
@@ -91,7 +91,7 @@ def test_everything_comes_to_its_end_when_nothing_happens(sim: Sim) -> None:
 
 
 def test_everything_comes_to_its_end_whatever_happens(sim: Sim) -> None:
-    for seed in (*KEPT_SEEDS, *range(100, 100 + more(18))):
+    for seed in (*KEPT_SEEDS, *range(110, 110 + more(17))):
         sim(seed, 400)
 
 

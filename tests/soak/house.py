@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from database.engine import Database
+from database.meta import canary
 from database.migrate import init_db
 from database.outbox import count_letters
 from database.tables import Job
@@ -191,7 +192,8 @@ class House:
 
     @property
     def is_healed(self) -> bool:
-        return self._broken_at is None
+        """Or nothing is left to be put right: what was killed had lost nothing."""
+        return self._broken_at is None or self.client.queue.look_at_canary(canary(self.database))[0]
 
     def _healer(self) -> str:
         try:

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, event
 import pipeline.stop
 from database.engine import Database
 from errors import DatabaseUnavailable
+from pipeline.stage import stages
 from redis_client import scripts
 from redis_client.scripts import LUA
 from tests.support.edits import Clock
@@ -34,6 +35,7 @@ OURS = ("artifacts", "daemon", "database", "pipeline", "redis_client", "worker")
 # What these answer is the same for the same dice: no word of it is random.
 ANSWERS = frozenset({"claim", "finish", "requeue", "reconcile", "adopt", "cancel", "enqueue", "sweep"})
 A_DAY_MS, JULIAN_EPOCH = 86_400_000, 2_440_587.5
+FOR_EVER_MS = 10**9
 
 
 class Died(BaseException):
@@ -187,7 +189,7 @@ class Stage:
                 with stage.step("what BLPOP brought", RedisConnectionError):
                     return answer
             with stage.step(f"redis {told}", RedisConnectionError):
-                answer = command(client, *arguments, **options)
+                answer = command(client, *_for_ever(name, arguments), **options)
                 if told.partition(" ")[0] in ANSWERS:
                     stage.tell(f"{told} -> {answer}")
                 return answer
@@ -205,6 +207,7 @@ class Stage:
         def now() -> float:
             return self.clock.seconds
 
+        stages()  # what is imported later would keep the real time
         real_clock, fake = pipeline.stop.clock, SimpleNamespace(sleep=self.nap, monotonic=now, time=time.time)
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] in OURS:
@@ -220,6 +223,14 @@ class Stage:
             return "a script by its source"
         values = dict(zip(found.arguments, arguments[4:], strict=False))
         return f"{found.name} {values.get('id', '')}".rstrip()
+
+
+def _for_ever(name: str, arguments: Sequence[Any]) -> Sequence[Any]:
+    """Redis lets keys run out by real time, and how much of that a history takes depends on the machine."""
+    if name == "SET" and "PX" in arguments:
+        at = arguments.index("PX") + 1
+        return [*arguments[:at], FOR_EVER_MS, *arguments[at + 1 :]]
+    return [*arguments[:2], FOR_EVER_MS] if name == "PEXPIRE" else arguments
 
 
 def committer() -> str:
