@@ -119,7 +119,9 @@ def sit_status(subject: Subject, status: int, error: type[StagecrewError]) -> No
     said = f"no: key {SECRET}, see {SIGNED} " + "x" * 2000
     subject.stub.faults("status", vendor=subject.vendor, path=subject.path, method="POST", status=status, message=said)
     found = subject.fails(error)
-    assert isinstance(found, Unreachable) == (error is Unanswered), "a status is an answer, but for a gateway's time-out"
+    assert isinstance(found, Unreachable) == (error is Unanswered), (
+        "a status is an answer, but for a gateway's time-out"
+    )
     assert issubclass(error, Transient) == isinstance(found, Transient)
 
 

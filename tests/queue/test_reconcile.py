@@ -308,7 +308,7 @@ def test_a_new_worker_finds_out_that_redis_was_started_anew(
     starts.append("second")
     rewind(client, known)
     assert not client.get_client().hgetall(client.queue.key("paused"))
-    healed = []
+    healed: list[Any] = []
     for name in ("w1", "w2"):
         Worker(name, client=client, queues=MAIN, concurrency=1).house.round()
         assert list(client.get_client().hgetall(client.queue.key("paused"))) == [MAIN]

@@ -53,7 +53,9 @@ def control_routes(world: World) -> list[BaseRoute]:
         world.reset()
         return _good()
 
-    async def waiting(_request: Request) -> Response:
+    async def waiting(request: Request) -> Response:
+        if request.method == "DELETE":
+            world.faults.waiting.clear()
         return JSONResponse([one.model_dump() for one in world.faults.waiting])
 
     async def requests(_request: Request) -> Response:
@@ -65,7 +67,7 @@ def control_routes(world: World) -> list[BaseRoute]:
 
     return [
         Route("/fault", fault, methods=["POST"]),
-        Route("/faults", waiting),
+        Route("/faults", waiting, methods=["GET", "DELETE"]),
         Route("/answers", answers, methods=["POST"]),
         Route("/settings", settings, methods=["GET", "POST"]),
         Route("/clock", clock, methods=["GET", "POST"]),

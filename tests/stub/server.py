@@ -99,6 +99,10 @@ class Stub:
         """The faults that no request has used up yet."""
         return list(self._get("/faults"))
 
+    def forgive(self) -> None:
+        """Let nothing go wrong any more."""
+        self._http.delete("/faults").raise_for_status()
+
     def answer(self, vendor: str, match: str = "", body: Any = None, **options: Any) -> None:
         """Prepare an answer; see `answers.Canned`."""
         self._post("/answers", {"vendor": vendor, "match": match, "body": body, **options})

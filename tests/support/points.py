@@ -180,9 +180,14 @@ class Life:
     """One worker of one slot without threads: what they do, one after the other, until nothing is left to do."""
 
     def __init__(
-        self, client: RedisClient, name: str, *, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        client: RedisClient,
+        name: str,
+        *,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        pass_time: Callable[[RedisClient], None] | None = None,
     ) -> None:
-        self.client, self._aside = client, aside
+        self.client, self._aside, self._pass_time = client, aside, pass_time or time_passes
         self.worker = Worker(name, client=client, queues="video_generation_queue,selftest-queue", concurrency=1)
         self.state = self.worker.crew.slots[0]
 
@@ -227,7 +232,7 @@ class Life:
                 if is_over(self.client):
                     return
                 if not ran:
-                    time_passes(self.client)
+                    self._pass_time(self.client)
         raise AssertionError(f"stuck: {standing(self.client)}")
 
     def end(self) -> None:
