@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 
 from rich.console import Console
 from rich.table import Table
@@ -58,8 +59,8 @@ def main() -> int:
         try:
             for name in names:
                 began = time.monotonic()
-                console.print(f"{name}: {ROWS[name].__doc__}", highlight=False)
-                result = ROWS[name](parent, plan)
+                console.print(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}", highlight=False)
+                result = run(name, parent, plan)
                 result.seconds = time.monotonic() - began
                 found.append(result)
                 show(console, result)
@@ -67,6 +68,14 @@ def main() -> int:
             parent.close()
     console.print(table(found))
     return 0 if all(one.is_good for one in found) else 1
+
+
+def run(name: str, parent: ForkServer, plan: Plan) -> Result:
+    """One row; one that breaks is a bad one, and the others still run."""
+    try:
+        return ROWS[name](parent, plan)
+    except Exception:
+        return Result(name, faults=[traceback.format_exc()])
 
 
 def show(console: Console, one: Result) -> None:

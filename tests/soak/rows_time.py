@@ -16,13 +16,17 @@ from tests.soak.house import House, open_house
 from tests.soak.jobs import Spec, mixed, plain
 from tests.soak.measure import Result, measure, unsaid
 from tests.soak.plan import Plan
+from tests.support.workers import suspend
 
 FLEET, SLOTS = 4, ("--concurrency", "4")
 DRAIN_SECONDS = 25.0
 
 
 def c7_zombies(parent: ForkServer, plan: Plan) -> Result:
-    """SIGSTOP past the lease, then SIGCONT: every stale write is refused, and a line says so."""
+    """SIGSTOP past the lease, then SIGCONT: every stale write is refused, and a line says so.
+
+    Not within a commit: on SQLite everybody, this row too, would wait for the sleeper.
+    """
     with open_house(parent, seed=plan.seed, LEASE_SECONDS="1", BEAT_SECONDS="0.3", SWEEP_SECONDS="0.3") as house:
         house.ask_for(plain(plan.jobs, seconds=0.1))
         house.crew(2 * FLEET, *SLOTS)
@@ -33,7 +37,7 @@ def c7_zombies(parent: ForkServer, plan: Plan) -> Result:
             awake = [one for one in house.workers if one not in asleep]
             if len(asleep) < FLEET:
                 one = house.dice.choice(awake)
-                one.signal(signal.SIGSTOP)
+                suspend(one, house.database)
                 asleep[one] = time.monotonic() + house.lease + house.dice.uniform(0.7, 1.2)
                 house.note("stop", house.in_flight(one.name))
 

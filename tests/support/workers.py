@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
 from database.engine import Database
-from errors import DatabaseUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
@@ -110,11 +111,21 @@ def suspend(worker: Any, database: Database) -> None:
     while True:
         worker.signal(signal.SIGSTOP)
         wait_for(lambda: is_stopped(worker.pid), what="a stopped worker")
+        if _can_be_written(database):
+            return
+        worker.signal(signal.SIGCONT)
+
+
+def _can_be_written(database: Database) -> bool:
+    """Whether nobody holds SQLite's one lock for longer than a commit takes."""
+    if not database.is_sqlite:
+        return True
+    with closing(sqlite3.connect(str(database.engine.url.database), timeout=0.3, isolation_level=None)) as connection:
         try:
-            with database.write():
-                return
-        except DatabaseUnavailable:
-            worker.signal(signal.SIGCONT)
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 def is_stopped(pid: int) -> bool:
