@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import Artifact, LocalStore, open_store
-from errors import InvalidInput, Permanent
+from errors import InvalidInput, Permanent, TooLarge
 from pipeline.catalog.base import Pipeline
 from settings import get_settings
 
+CLIP_SECONDS, CLIP_MEMORY_MB = 30.0, 1500
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
@@ -48,6 +49,7 @@ def take_files(
 
 def _take(name: str, path: Path, roots: Sequence[Path] | None, store: LocalStore) -> Artifact:
     from pipeline.film.images import inspect_image
+    from pipeline.film.kinds import clip_type
 
     allowed = get_settings().input_roots if roots is None else roots
     real = path.resolve()
@@ -56,10 +58,26 @@ def _take(name: str, path: Path, roots: Sequence[Path] | None, store: LocalStore
     if not real.is_file():
         raise InvalidInput(f"{name}={str(path)!r}: there is no such file")
     try:
+        if (kind := clip_type(real)) is not None:
+            _check_clip(real)
+            return store.put(real, media_type=kind, name=path.name)
         facts = inspect_image(real, path.name)
     except Permanent as error:
         raise type(error)(f"{name}={str(path)!r}: {error}") from None
     return store.put(real, media_type=MEDIA_TYPES.get(facts.format, "application/octet-stream"), name=path.name)
+
+
+def _check_clip(path: Path) -> None:
+    """A stranger's film is opened in a child only."""
+    from pipeline.film.engine import run_engine
+    from pipeline.film.kinds import MOST_CLIP_BYTES
+
+    if (size := path.stat().st_size) > MOST_CLIP_BYTES:
+        raise TooLarge(f"it has {size / 1e6:.0f} MB; at most {MOST_CLIP_BYTES / 1e6:.0f} MB are taken")
+    arguments = (Path("--inspect-clip"), path)
+    run_engine(
+        "pipeline.film.plates", *arguments, timeout_seconds=CLIP_SECONDS, memory_mb=CLIP_MEMORY_MB, check=lambda: None
+    )
 
 
 def _held(name: str, value: Artifact | dict[str, Any], store: LocalStore) -> Artifact:

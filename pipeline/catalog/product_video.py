@@ -28,7 +28,9 @@ class ProductVideoPayload(PaidPayload):
     features: tuple[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_sayable)], ...] = Field(
         (), max_length=12
     )
-    images: tuple[Artifact | HttpsUrl, ...] = Field((), max_length=12, description="paths or https addresses")
+    images: tuple[Artifact | HttpsUrl, ...] = Field(
+        (), max_length=12, description="pictures or films, by path or https address"
+    )
     style: Literal["minimal", "bold", "elegant", "playful"] = "minimal"
     cta_text: str = Field("Learn more", min_length=1, max_length=32)
     url: str = Field("", max_length=120)

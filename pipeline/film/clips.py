@@ -1,4 +1,4 @@
-"""Clips of vendors in a film: read frame by frame, fitted to the frame, slowed a little or looped when they are too short.
+"""Clips of vendors and users in a film: read frame by frame, fitted to the frame, slowed a little or looped when they are too short.
 
 Runs in the children only: a clip is a stranger's file.
 """
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadReply
+from errors import InvalidInput, Unsupported
+from pipeline.film.kinds import DEMUXERS, clip_type
 from pipeline.film.warp import Backend
 
 Bytes = NDArray[np.uint8]
@@ -38,18 +39,20 @@ class ClipFacts:
 
 
 def inspect_clip(path: Path) -> ClipFacts:
-    """The facts of a clip, after its first frame was decoded; BadReply when it is none that can be shown."""
+    """The facts of a clip, after its first frame was decoded; InvalidInput or Unsupported when it cannot be shown."""
     with suppress(StopIteration), _opened(path) as container:
         stream = container.streams.video[0]
         first = next(container.decode(stream))
         seconds = _seconds(container, stream)
         width, height = first.width, first.height
         if not SMALLEST_PIXELS <= min(width, height) <= max(width, height) <= LARGEST_PIXELS:
-            raise BadReply(f"the clip has {width}x{height} pixels, not {SMALLEST_PIXELS} to {LARGEST_PIXELS} a side")
+            raise InvalidInput(
+                f"the clip has {width}x{height} pixels, not {SMALLEST_PIXELS} to {LARGEST_PIXELS} a side"
+            )
         if seconds < SHORTEST_SECONDS:
-            raise BadReply(f"the clip lasts {seconds:.2f} s, and at least {SHORTEST_SECONDS} s are needed")
+            raise InvalidInput(f"the clip lasts {seconds:.2f} s, and at least {SHORTEST_SECONDS} s are needed")
         return ClipFacts(width, height, seconds)
-    raise BadReply("the clip has no picture")
+    raise InvalidInput("the clip has no picture")
 
 
 class ClipTrack:
@@ -134,7 +137,7 @@ class _Decoder:
         self._start: float | None = None
         self._now, self._planes = self._read(), None
         if self._now is None:
-            raise BadReply("the clip has no picture")
+            raise InvalidInput("the clip has no picture")
         self._next = self._read()
 
     def _read(self) -> tuple[float, Any] | None:
@@ -156,12 +159,15 @@ def _opened(path: Path) -> Any:
     import av
 
     try:
-        container = av.open(str(path), options={"protocol_whitelist": "file"})
+        kind = clip_type(path)
+        if kind is None:
+            raise Unsupported("the clip is not an MP4, MOV or WebM film")
+        container = av.open(str(path), format=DEMUXERS[kind], options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise BadReply(f"the clip cannot be read: {type(error).__name__}") from None
+        raise InvalidInput(f"the clip cannot be read: {type(error).__name__}") from None
     if not container.streams.video:
         container.close()
-        raise BadReply("the clip has no picture")
+        raise InvalidInput("the clip has no picture")
     return container
 
 

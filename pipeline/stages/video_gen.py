@@ -9,7 +9,7 @@ from errors import InvalidInput
 from pipeline.context import Context
 from pipeline.fetch import fetch
 from pipeline.film.engine import run_engine
-from pipeline.film.images import MOST_BYTES
+from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
 from pipeline.providers.clip_prompt import clip_order
@@ -32,36 +32,41 @@ PLATE_MEMORY_MB = 1500
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""
-    plate = _plate(context, scene)
-    film = context.provider("film")
-    if not film.hosted:
-        picture = context.keep(plate.output, media_type="image/png", name=f"plate-{scene.index}.png")
-        return ScenePlate(index=scene.index, picture=picture, source=plate.source)
-    return _clip(context, scene, plate)
+    image, name = _image(context, scene)
+    if image is not None and (kind := clip_type(image)) is not None:
+        return _keep_clip(context, scene, image, kind)
+    plate = _plate(context, scene, image, name)
+    if context.provider("film").hosted:
+        return _order_clip(context, scene, plate)
+    picture = context.keep(plate.output, media_type="image/png", name=f"plate-{scene.index}.png")
+    return ScenePlate(index=scene.index, picture=picture, source=plate.source)
 
 
-def _clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlate:
+def _order_clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlate:
     """The vendor begins with the user's picture where there is one, and with words where there is none."""
     payload = context.payload
-    still = None if plate.source == "art" else plate.output
     order = clip_order(
         scene,
         product_name=payload.product_name,
         style=payload.style,
         aspect=payload.aspect,
         seed=payload.seed,
-        still=still,
+        still=None if plate.source == "art" else plate.output,
     )
     film = context.provider("film")
     clip = film.clip(order, folder=context.workdir, check=context.check, ledger=context.ledger)
-    _run(context, PlateJob(aspect=payload.aspect, clip_path=clip.path, output=clip.path))
-    picture = context.keep(clip.path, media_type=clip.media_type, name=f"clip-{scene.index}.mp4")
+    return _keep_clip(context, scene, clip.path, clip.media_type)
+
+
+def _keep_clip(context: Context, scene: Scene, path: Path, media_type: str) -> ScenePlate:
+    """A moving picture stays as it is, once it was seen that it can be shown."""
+    _run(context, PlateJob(aspect=context.payload.aspect, clip_path=path, output=path))
+    picture = context.keep(path, media_type=media_type, name=f"clip-{scene.index}{ENDINGS.get(media_type, '')}")
     return ScenePlate(index=scene.index, picture=picture, source="clip")
 
 
-def _plate(context: Context, scene: Scene) -> PlateReport:
+def _plate(context: Context, scene: Scene, image: Path | None, name: str) -> PlateReport:
     payload = context.payload
-    image, name = _image(context, scene)
     order = PlateJob(
         aspect=payload.aspect,
         style=payload.style,
@@ -98,5 +103,5 @@ def _image(context: Context, scene: Scene) -> tuple[Path | None, str]:
     if isinstance(image, Artifact):
         return context.path(image), image.name
     path = context.workdir / "download"
-    fetch(image, path, most_bytes=MOST_BYTES, check=context.check)
+    fetch(image, path, most_bytes=MOST_CLIP_BYTES, check=context.check)
     return path, f"images.{scene.image}"

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from errors import BadReply
+from errors import InvalidInput, Permanent, Unsupported
 from pipeline.film.clips import FADE_SECONDS, SLOWEST, ClipTrack, inspect_clip
 from pipeline.film.compositor import Frame
 from pipeline.film.warp import OpenCv
@@ -113,26 +113,32 @@ def test_the_facts_of_a_clip(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "cannot be read"), (b"not a film", "cannot be read"), (b"<html>" * 1000, "cannot be read")],
+    [
+        (b"", "is not an MP4"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "is not an MP4"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "is not an MP4"),
+        (b"not a film", "is not an MP4"),
+        (b"<html>" * 1000, "is not an MP4"),
+    ],
 )
 def test_what_is_no_clip_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(BadReply, match=reason):
+    with pytest.raises(Unsupported, match=reason):
         inspect_clip(path)
 
 
 def test_one_that_is_cut_off_is_refused_or_shown_as_far_as_it_goes(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "half.mp4"
     path.write_bytes(make(2.0).read_bytes()[:3000])
-    with pytest.raises(BadReply):
+    with pytest.raises(Permanent):
         inspect_clip(path)
 
 
 def test_too_short_and_too_small_are_refused(make: Make) -> None:
-    with pytest.raises(BadReply, match="lasts"):
+    with pytest.raises(InvalidInput, match="lasts"):
         inspect_clip(make(0.2))
-    with pytest.raises(BadReply, match="32x32"):
+    with pytest.raises(InvalidInput, match="32x32"):
         inspect_clip(make(1.0, width=32, height=32))
 
 
@@ -144,5 +150,5 @@ def test_sound_without_a_picture_is_refused(tmp_path: Path) -> None:
         frame.sample_rate = 44100
         out.mux(stream.encode(frame))
         out.mux(stream.encode())
-    with pytest.raises(BadReply, match="no picture"):
+    with pytest.raises(InvalidInput, match="no picture"):
         inspect_clip(path)

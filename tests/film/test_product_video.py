@@ -45,6 +45,22 @@ def picture(path: Path, size: tuple[int, int] = (1200, 900)) -> Path:
     return path
 
 
+def clip(path: Path, *, seconds: float = 2.0, rate: int = 10) -> Path:
+    """A film of a green field that becomes brighter."""
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for number in range(round(seconds * rate)):
+            pixels = np.zeros((180, 320, 3), np.uint8)
+            pixels[..., 1] = 120 + 5 * number
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
 def image_of(frame: Any) -> Any:
     return frame.to_image()
 
@@ -267,3 +283,42 @@ def test_a_job_may_stop_to_be_looked_at_and_go_on(client: RedisClient, start_wor
 def test_a_stage_that_is_none_is_refused(client: RedisClient) -> None:
     with pytest.raises(InvalidInput, match=r"stop_after='voice'.*did you mean 'voice_gen'"):
         enqueue(client, "wrong", stop_after="voice")
+
+
+def test_a_users_film_may_be_a_scene(client: RedisClient, start_worker: Start, tmp_path: Path) -> None:
+    """Checked at the door, and kept as it is; a photo beside it stays a photo."""
+    images = [str(clip(tmp_path / "field.mp4")), str(picture(tmp_path / "flask.jpg"))]
+    enqueue(client, "mixed", tmp_path=tmp_path, images=images, stop_after="video_gen")
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    plates = client.get_job_status("mixed")["result"]
+    assert [plate["source"] for plate in plates][:2] == ["clip", "photo"]
+    assert plates[0]["picture"]["media_type"] == "video/mp4"
+    given = client.get_job("mixed")["payload"]["images"][0]
+    assert plates[0]["picture"]["sha256"] == given["sha256"]
+
+
+@pytest.mark.slow
+def test_a_film_with_a_users_film_in_it(client: RedisClient, start_worker: Start, tmp_path: Path) -> None:
+    enqueue(client, "film", tmp_path=tmp_path, images=[str(clip(tmp_path / "field.mp4", seconds=1.2))])
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    path, result = film_of(client, "film")
+    assert result["providers"]["film"] == "clip"
+    faults = probe.measure(path)
+    assert (faults.black, faults.complaints) == ((), "")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\0\0\0\x18ftypmp42" + b"\0" * 400, "the clip cannot be read"),
+        (b"\x1aE\xdf\xa3" + b"\0" * 400, "the clip cannot be read"),
+        (b"#EXTM3U\nfile:///etc/passwd\n" * 20, "is not a JPEG"),
+    ],
+)
+def test_a_broken_film_is_refused_at_the_door(client: RedisClient, tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "field.mp4"
+    path.write_bytes(content)
+    with pytest.raises((InvalidInput, Unsupported), match=f"images.0=.*field.mp4.*{said}"):
+        enqueue(client, "broken", tmp_path=tmp_path, images=[str(path)])
