@@ -274,7 +274,8 @@ def _records() -> Any:
 
 def _refuse_unknown(pipeline: str | None, queue: str | None) -> None:
     """An empty list for a name that nobody knows is a typing error."""
-    from pipeline.catalog.base import declared_queues, find_pipeline, nearest
+    from pipeline.catalog.base import declared_queues, find_pipeline
+    from pipeline.catalog.complaints import nearest
 
     if pipeline is not None:
         find_pipeline(pipeline)

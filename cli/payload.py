@@ -13,7 +13,8 @@ import orjson
 from pydantic import BaseModel
 
 from errors import InvalidInput
-from pipeline.catalog.base import Pipeline, nearest
+from pipeline.catalog.base import Pipeline
+from pipeline.catalog.complaints import nearest
 
 ANYWHERE = (Path("/"),)  # a person at the command line may name any file that they can read
 LISTS = (list, tuple, set, frozenset)

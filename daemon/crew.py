@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 
 from errors import InvalidInput
-from pipeline.catalog.base import declared_queues, nearest
+from pipeline.catalog.base import declared_queues
+from pipeline.catalog.complaints import nearest
 from pipeline.stop import StopSignal
 from redis_client.answers import Grant, Slot
 

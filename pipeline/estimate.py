@@ -45,6 +45,8 @@ def _ask(capability: str, provider: Any, payload: Any) -> Estimate:
 
 
 def _script(provider: Any, payload: Any) -> Estimate:
+    if payload.script:
+        return Estimate()
     fields = Brief.__dataclass_fields__
     facts = {name: getattr(payload, name) for name in fields if name != "images" and hasattr(payload, name)}
     found: Estimate = provider.estimate(Brief(**facts, images=len(payload.images)))

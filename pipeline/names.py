@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from errors import InvalidInput
-from pipeline.catalog.base import nearest, pipelines
+from pipeline.catalog.base import pipelines
+from pipeline.catalog.complaints import nearest
 from pipeline.providers import registry
 from pipeline.stage import stages
 from settings import Settings

@@ -11,7 +11,8 @@ from artifacts import Artifact, find_artifacts
 from database.jobs import find_job, find_stages
 from database.replays import insert_replay
 from errors import InvalidInput
-from pipeline.catalog.base import Step, find_pipeline, nearest, validate_payload
+from pipeline.catalog.base import Step, find_pipeline, validate_payload
+from pipeline.catalog.complaints import nearest
 from pipeline.stage import find_stage, plan_steps
 from redis_client.client import RedisClient
 from redis_client.door import EnqueueOptions

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from errors import InvalidInput
-from pipeline.catalog.base import Pipeline, Step, nearest
+from pipeline.catalog.base import Pipeline, Step
+from pipeline.catalog.complaints import nearest
 from settings import get_settings
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -30,7 +30,8 @@ from database.migrate import init_db
 from database.open_jobs import OpenJob, open_job
 from database.requests import find_open_children, free, reopen, request_cancel
 from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable
-from pipeline.catalog.base import declared_queues, find_pipeline, nearest
+from pipeline.catalog.base import declared_queues, find_pipeline
+from pipeline.catalog.complaints import nearest
 from redis_client.connection import Connections, queue_errors
 from redis_client.door import EnqueueOptions, check_group, check_id, prepare
 from redis_client.queue import Queue

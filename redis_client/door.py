@@ -20,10 +20,10 @@ from pipeline.catalog.base import (
     check_partly,
     declared_queues,
     find_pipeline,
-    nearest,
     plan_first,
     validate_payload,
 )
+from pipeline.catalog.complaints import nearest
 from pipeline.catalog.files import take_files
 from redis_client.queue import priority_name
 from settings import ID_PATTERN, NAME_PATTERN

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InvalidInput
+from pipeline.catalog.complaints import complaint, nearest
 from settings import get_settings
 
 
@@ -109,12 +109,6 @@ def find_pipeline(name: str) -> Pipeline:
     raise InvalidInput(f"pipeline={name!r} is unknown{nearest(name, known)}")
 
 
-def nearest(name: str, known: Any) -> str:
-    """The end of an error message: the nearest known name, or the list of what there is."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(sorted(known))}"
-
-
 def declared_queues() -> dict[str, bool]:
     """Every queue that a pipeline or STAGE_QUEUES names -> whether it is served only when named."""
     found: dict[str, bool] = {get_settings().queue_namespace: False}
@@ -131,7 +125,7 @@ def validate_payload(pipeline: Pipeline, data: dict[str, Any]) -> Payload:
     try:
         return pipeline.payload.model_validate(data)
     except ValidationError as error:
-        raise InvalidInput(_sentence(pipeline, error.errors(include_url=False))) from None
+        raise InvalidInput(complaint(pipeline.name, pipeline.payload, error.errors(include_url=False))) from None
 
 
 def check_partly(pipeline: Pipeline, data: dict[str, Any], later: Collection[str]) -> None:
@@ -141,36 +135,7 @@ def check_partly(pipeline: Pipeline, data: dict[str, Any], later: Collection[str
     except ValidationError as error:
         wrong = [one for one in error.errors(include_url=False) if not (one["loc"] and one["loc"][0] in later)]
         if wrong:
-            raise InvalidInput(_sentence(pipeline, wrong)) from None
-
-
-def _sentence(pipeline: Pipeline, found: Sequence[Any]) -> str:
-    # A mistyped name first: it is often why a required field is missing.
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    # A union reports one error a member: the one whose rule is ours speaks plainest; the field is what was typed.
-    same = [one for one in found if one["loc"][:2] == first["loc"][:2]]
-    first = next((one for one in same if one["type"] == "value_error"), first)
-    where = ".".join(
-        str(part) for part in first["loc"][:2] if isinstance(part, int) or part in pipeline.payload.model_fields
-    )
-    match first["type"]:
-        case "extra_forbidden":
-            name = str(first["loc"][-1])
-            return f"field {name!r} is not one of {pipeline.name}{nearest(name, pipeline.payload.model_fields)}"
-        case "missing":
-            return f"field {first['loc'][-1]!r} is required by {pipeline.name}"
-    shown = repr(first.get("input"))
-    reason = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    close = ""
-    if first["type"] == "literal_error":
-        expected = [part.strip("'") for part in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        close = nearest(str(first.get("input")), expected) if isinstance(first.get("input"), str) else ""
-    name = where or str(first["loc"][0] if first["loc"] else "payload")
-    return (
-        f"{name}={shown[:80]}: should be {reason}{close}"
-        if not reason.startswith("write")
-        else f"{name}={shown[:80]}: {reason}"
-    )
+            raise InvalidInput(complaint(pipeline.name, pipeline.payload, wrong)) from None
 
 
 def plan_first(pipeline: Pipeline, payload: Any, queue: str | None) -> tuple[str, str]:

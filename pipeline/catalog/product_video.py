@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from artifacts import Artifact
-from pipeline.catalog.base import HttpsUrl, PaidPayload, Pipeline
+from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
+from pipeline.film.script import SceneKind
 
 # Letters of any script, marks and digits: something a person could read out.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -18,6 +19,22 @@ def _sayable(value: str) -> str:
     if not _SAYABLE.search(value):
         raise ValueError("should have at least one letter or digit")
     return value
+
+
+def _color(value: str) -> str:
+    if value and not re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
+        raise ValueError("should be a colour such as #1C6B67")
+    return value.upper()
+
+
+class OwnScene(Payload):
+    """A scene in the user's own words; what is not given is made of what is."""
+
+    narration: Annotated[str, AfterValidator(_sayable)] = Field(min_length=1, max_length=600)
+    kind: SceneKind | None = None
+    headline: str = Field("", max_length=90)
+    kicker: str = Field("", max_length=45)
+    lines: tuple[Annotated[str, Field(min_length=1, max_length=90)], ...] = Field((), max_length=4)
 
 
 class ProductVideoPayload(PaidPayload):
@@ -31,10 +48,16 @@ class ProductVideoPayload(PaidPayload):
     images: tuple[Artifact | HttpsUrl, ...] = Field(
         (), max_length=12, description="pictures or films, by path or https address"
     )
+    script: tuple[OwnScene, ...] = Field((), max_length=20, description="your own words, scene by scene")
     style: Literal["minimal", "bold", "elegant", "playful"] = "minimal"
     cta_text: str = Field("Learn more", min_length=1, max_length=32)
     url: str = Field("", max_length=120)
     price: str = Field("", max_length=32)
+    brand_color: str = Field(
+        "",
+        pattern=r"^(#[0-9A-Fa-f]{6})?$",
+        description="#RRGGBB for buttons, captions and marks; empty: the style's own",
+    )
     aspect: Literal["9:16", "1:1", "16:9"] = "9:16"
     duration_seconds: int = Field(20, ge=8, le=90)
     language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from pipeline.film import fonts
-from pipeline.film.themes import THEMES, CaptionLook
+from pipeline.film.themes import CaptionLook, theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
 
 CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle
@@ -37,7 +37,7 @@ def esc(text: str) -> str:
 
 def document(timeline: Timeline) -> str:
     """The whole ASS file of a film."""
-    look = THEMES[timeline.style].caption
+    look = theme_of(timeline.style, timeline.brand_color).caption
     header = (
         "[Script Info]\nScriptType: v4.00+\n"
         f"PlayResX: {timeline.width}\nPlayResY: {timeline.height}\n"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.film import pictures
 from pipeline.film.clips import ClipTrack
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
-from pipeline.film.themes import THEMES
+from pipeline.film.themes import theme_of
 from pipeline.film.timeline import Cut, Shot, Sprite, Timeline
 from pipeline.film.warp import Backend, Spot, best_backend
 
@@ -52,7 +52,7 @@ class Compositor:
 
     def __init__(self, timeline: Timeline, backend: Backend | None = None) -> None:
         self._timeline = timeline
-        self._theme = THEMES[timeline.style]
+        self._theme = theme_of(timeline.style, timeline.brand_color)
         self._backend = backend or best_backend()
         self._sets: OrderedDict[int, _Set] = OrderedDict()
         self._clips: OrderedDict[int, ClipTrack] = OrderedDict()

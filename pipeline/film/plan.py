@@ -10,7 +10,7 @@ from pipeline.film import captions, scenes
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
 from pipeline.film.scenes import Extract, SceneView
-from pipeline.film.themes import THEMES
+from pipeline.film.themes import THEMES, theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
 
 LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
@@ -28,7 +28,7 @@ class Beat:
 
 def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
     """The timeline of a job; `extracts` are the facts of each scene's picture by place in `job.scenes`."""
-    theme, stage = THEMES[job.style], STAGES[job.aspect]
+    theme, stage = theme_of(job.style, job.brand_color), STAGES[job.aspect]
     beats, frames = schedule(job)
     cuts = _cuts(job, beats, theme.transition_seconds)
     shots: list[Shot] = []
@@ -82,6 +82,7 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
         voices=tuple(voices),
         music=job.music_style,
         seed=job.seed,
+        brand_color=job.brand_color,
     )
 
 

@@ -37,6 +37,7 @@ class RenderJob(Frozen):
     price: str = Field("", max_length=60)
     music: bool | Style = True
     seed: int = 0
+    brand_color: str = Field("", pattern=r"^(#[0-9A-Fa-f]{6})?$")
     scenes: tuple[SceneInput, ...] = Field(min_length=1, max_length=60)
     target_seconds: float | None = Field(None, gt=0, le=MAX_FILM_SECONDS)
     output: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.film import fonts
@@ -11,7 +11,7 @@ from pipeline.film.fonts import Face
 CaptionMode = Literal["box", "outline", "veil", "pill"]
 TransitionKind = Literal["fade", "push", "circle"]
 OrnamentKind = Literal["rings", "stripes", "frame", "blobs"]
-READABLE = 3.0  # WCAG's ratio for large text
+READABLE, CAPTION_READABLE = 3.0, 4.5  # WCAG's ratios for large text, and for text
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,22 @@ THEMES: dict[str, Theme] = {
         button_radius=0.5,
     ),
 }
+
+
+def theme_of(style: str, brand: str = "") -> Theme:
+    """A look; with a brand's colour (#RRGGBB) in the place of its accent, wherever that can be read there."""
+    theme = THEMES[style]
+    if not brand:
+        return theme
+    look = theme.caption
+    if look.chip:
+        look = replace(look, chip=brand, active=on(brand))
+    elif contrast(brand, look.outline or look.box) >= CAPTION_READABLE:
+        look = replace(look, active=brand)
+    highlight = theme.highlight
+    if highlight == theme.accent and min(contrast(brand, ground) for ground in theme.art) >= READABLE:
+        highlight = brand
+    return replace(theme, accent=brand, highlight=highlight, caption=look)
 
 
 def luminance(color: str) -> float:

@@ -173,6 +173,7 @@ class Timeline:
     voices: tuple[Voice, ...]
     music: str | None
     seed: int
+    brand_color: str = ""
 
     @property
     def seconds(self) -> float:

@@ -98,6 +98,7 @@ def _order(context: Context, script: Script, spoken: list[SpokenScene], plates: 
         price=payload.price,
         music=payload.music,
         seed=payload.seed,
+        brand_color=payload.brand_color,
         scenes=tuple(
             SceneInput(
                 scene=scene,

@@ -9,6 +9,7 @@ from pipeline.context import Context
 from pipeline.film.script import Script
 from pipeline.providers.base import Brief
 from pipeline.providers.moderation import judge
+from pipeline.providers.own_script import own_script
 from pipeline.stage import stage
 
 
@@ -29,12 +30,21 @@ def script_gen(context: Context) -> Script:
         images=len(payload.images),
         seed=payload.seed,
     )
+    if payload.script:
+        own = own_script(brief, payload.script)
+        _moderate(context, _texts(brief) | _said(own))
+        return own
     _moderate(context, _texts(brief))
     script: Script = context.provider("write").write(brief, context.check, context.ledger)
-    if script.provider != "local":  # it says what the brief says, in other words
-        said = {f"scenes.{one.index}": f"{one.headline} {one.narration} {' '.join(one.lines)}" for one in script.scenes}
-        _moderate(context, said)
+    if script.provider != "local":  # that one says what the brief says, in other words
+        _moderate(context, _said(script))
     return script
+
+
+def _said(script: Script) -> dict[str, str]:
+    return {
+        f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, *one.lines)) for one in script.scenes
+    }
 
 
 def _texts(brief: Brief) -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from errors import InvalidInput
-from pipeline.catalog.base import declared_queues, find_pipeline, nearest, pipelines, plan_first, validate_payload
+from pipeline.catalog.base import declared_queues, find_pipeline, pipelines, plan_first, validate_payload
+from pipeline.catalog.complaints import nearest
 from pipeline.catalog.selftest import SECOND_QUEUE, SelftestPayload, steps
 from pipeline.stage import find_stage, plan_steps, queue_of, stages
 from settings import NAME_PATTERN
