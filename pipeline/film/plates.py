@@ -20,7 +20,7 @@ from errors import InvalidInput, StagecrewError
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import PlateJob, PlateReport, first_fault
 from pipeline.film.scenes import PLATE_SCALE
-from pipeline.film.themes import THEMES
+from pipeline.film.themes import theme_of
 
 PNG_LEVEL = 1  # plates are read once, by ourselves
 
@@ -53,7 +53,7 @@ def _art(job: PlateJob, width: int, height: int) -> Any:
     from pipeline.film import art
 
     seed = job.seed * 31 + job.index
-    pixels = art.dither(art.scene_art(width, height, THEMES[job.style], seed), seed)
+    pixels = art.dither(art.scene_art(width, height, theme_of(job.style, job.brand_color), seed), seed)
     return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
 
 

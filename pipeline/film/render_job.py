@@ -76,6 +76,7 @@ class PlateJob(Frozen):
     style: Style = "minimal"
     seed: int = 0
     index: int = Field(0, ge=0)
+    brand_color: str = ""
     image_path: Path | None = None
     image_name: str = Field("", description="the file's name as its owner knows it, for messages")
     clip_path: Path | None = None

@@ -12,6 +12,7 @@ CaptionMode = Literal["box", "outline", "veil", "pill"]
 TransitionKind = Literal["fade", "push", "circle"]
 OrnamentKind = Literal["rings", "stripes", "frame", "blobs"]
 READABLE, CAPTION_READABLE = 3.0, 4.5  # WCAG's ratios for large text, and for text
+DEEP = 0.16  # luminance under which white is read with a ratio of 5
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,20 @@ def theme_of(style: str, brand: str = "") -> Theme:
         look = replace(look, chip=brand, active=on(brand))
     elif contrast(brand, look.outline or look.box) >= CAPTION_READABLE:
         look = replace(look, active=brand)
+    art = _art_of(brand)
     highlight = theme.highlight
-    if highlight == theme.accent and min(contrast(brand, ground) for ground in theme.art) >= READABLE:
+    if highlight == theme.accent and min(contrast(brand, ground) for ground in art) >= READABLE:
         highlight = brand
-    return replace(theme, accent=brand, highlight=highlight, caption=look)
+    return replace(theme, accent=brand, highlight=highlight, art=art, caption=look)
+
+
+def _art_of(brand: str) -> tuple[str, ...]:
+    """Five shades of a colour, each dark enough for white text."""
+    deep = brand
+    while luminance(deep) > DEEP:
+        deep = mix(deep, "#000000", 0.12)
+    shades = (mix(deep, "#000000", share) for share in (0.15, 0.45, 0.0, 0.6, 0.3))
+    return tuple(shades)
 
 
 def luminance(color: str) -> float:

@@ -27,7 +27,7 @@ PLATE_MEMORY_MB = 1500
     weight=25,
     hard_seconds=2700,
     cache=True,
-    reads=("images", "style", "aspect", "seed", "product_name"),
+    reads=("images", "style", "aspect", "seed", "product_name", "brand_color"),
     version="2",
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
@@ -71,6 +71,7 @@ def _plate(context: Context, scene: Scene, image: Path | None, name: str) -> Pla
         aspect=payload.aspect,
         style=payload.style,
         seed=payload.seed,
+        brand_color=payload.brand_color,
         index=scene.index,
         image_path=image,
         image_name=name,

@@ -21,6 +21,7 @@ def test_everything_stays_readable(color: str, style: str) -> None:
     theme = theme_of(style, color)
     look = theme.caption
     assert theme.accent == color
+    assert min(contrast("#FFFFFF", ground) for ground in theme.art) >= 4.5, "the words on generated art"
     assert contrast(on(theme.accent), theme.accent) >= 4.0, "the words on a button"
     assert contrast(readable_accent(theme), theme.background[0]) >= 3.0
     ground = look.chip or look.outline or look.box
