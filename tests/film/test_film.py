@@ -111,9 +111,11 @@ def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any
     assert len(found) / len(wanted) >= 0.9, (wanted, found)
 
 
-def test_nothing_is_left_behind(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
-    job, _ = film
-    assert not list(job.work_dir.iterdir())
+def test_nothing_is_left_behind_but_what_comes_with_it(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, said = film
+    beside = said[-1]["result"]["beside"]
+    assert sorted(beside) == ["subtitles_srt", "subtitles_vtt", "thumbnail", "timeline"]
+    assert {str(path) for path in job.work_dir.iterdir()} == set(beside.values())
     assert not list(job.output.parent.glob(".*"))
 
 
