@@ -19,8 +19,6 @@ from redis_client.queue import Queue
 LONGEST_WAIT_SECONDS = 5.0
 SLOT_AGAIN_SECONDS = 15.0
 SLICE_SECONDS = 1.0
-# Not more than a job has retries: one that is alone must open the breaker before its last failure ends it.
-FAILURES_IN_A_ROW = 3
 Move = Literal["look", "ok", "fail", "cool"]
 log = structlog.get_logger()
 
@@ -48,7 +46,7 @@ class Gates:
         """NotNow while the vendor's breaker is open."""
         if gate is None:
             return
-        wait = gates.breaker(self.queue, gate.name, holder, "ask", threshold=FAILURES_IN_A_ROW)
+        wait = gates.breaker(self.queue, gate.name, holder, "ask")
         if wait > 0:
             raise NotNow(f"{gate.name} is out of order", retry_after=wait)
 
@@ -127,7 +125,7 @@ class Gates:
     def _tell(self, gate: Gate, holder: str, move: Move, seconds: float = 30.0) -> float:
         """The seconds to wait before another call."""
         try:
-            return gates.breaker(self.queue, gate.name, holder, move, threshold=FAILURES_IN_A_ROW, open_seconds=seconds)
+            return gates.breaker(self.queue, gate.name, holder, move, open_seconds=seconds)
         except QueueUnavailable as error:
             log.warning("breaker_not_told", gate=gate.name, error=str(error))
             return 0.0

@@ -13,6 +13,9 @@ from redis_client.scripts import call_script
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")
 
+# Not more than a job has retries: one that is alone must open a breaker before its last failure ends it.
+FAILURES_IN_A_ROW = 3
+
 
 def take(queue: Queue, bucket: str, *, per_second: float, burst: int, cost: int = 1) -> float:
     """Ask for `cost` calls now; 0 when granted, else the seconds to wait before asking again.
@@ -54,7 +57,7 @@ def breaker(
     holder: str,
     move: Literal["look", "ask", "ok", "fail", "cool"],
     *,
-    threshold: int = 5,
+    threshold: int = FAILURES_IN_A_ROW,
     open_seconds: float = 30.0,
     longest_seconds: float = 300.0,
 ) -> float:
