@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from artifacts import Artifact, LocalStore, open_store
-from errors import InvalidInput, Permanent, TooLarge
+from errors import InvalidInput, Permanent, TooLarge, Unsupported
 from pipeline.catalog.base import Pipeline
 from settings import get_settings
 
-CLIP_SECONDS, CLIP_MEMORY_MB = 30.0, 1500
+LOOK_SECONDS, LOOK_MEMORY_MB = 30.0, 1500
+Check = Callable[[Path, str], str]
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
@@ -23,60 +24,91 @@ def take_files(
     `roots`: where paths may lie (INPUT_ROOTS unless given; the command line passes the whole disk).
     Errors: InvalidInput, Unsupported or TooLarge with a sentence that names the file.
     """
-    artifacts: list[Artifact] = []
+    taken = _Taken(roots, store)
     replaced: dict[str, Any] = {}
     for field in pipeline.file_fields:
         values = data.get(field)
         if isinstance(values, str | Path):
             values = [values]
-        if not isinstance(values, list | tuple):
-            continue
-        taken: list[Any] = []
-        for number, value in enumerate(values):
-            name = f"{field}.{number}"
-            if isinstance(value, str | Path) and not str(value).startswith(("https://", "http://")):
-                store = store or open_store()
-                artifact = _take(name, Path(value), roots, store)
-                artifacts.append(artifact)
-                taken.append(artifact.model_dump())
-            else:
-                taken.append(value)
-                if isinstance(value, Artifact | dict):
-                    artifacts.append(_held(name, value, store or open_store()))
-        replaced[field] = taken
-    return data | replaced, artifacts
+        if isinstance(values, list | tuple):
+            replaced[field] = [taken.take(f"{field}.{number}", value, _picture) for number, value in enumerate(values)]
+    for field in pipeline.sound_fields:
+        if data.get(field) is not None:
+            replaced[field] = taken.take(field, data[field], _sound)
+    return data | replaced, taken.artifacts
 
 
-def _take(name: str, path: Path, roots: Sequence[Path] | None, store: LocalStore) -> Artifact:
+class _Taken:
+    """The files of one payload on their way into the store."""
+
+    def __init__(self, roots: Sequence[Path] | None, store: LocalStore | None) -> None:
+        self._roots, self._store = roots, store
+        self.artifacts: list[Artifact] = []
+
+    def take(self, name: str, value: Any, check: Check) -> Any:
+        """An artifact in the place of a path; addresses and what is no file stay as they are."""
+        if isinstance(value, str | Path) and not str(value).startswith(("https://", "http://")):
+            self.artifacts.append(self._keep(name, Path(value), check))
+            return self.artifacts[-1].model_dump()
+        if isinstance(value, Artifact | dict):
+            self.artifacts.append(_held(name, value, self.store()))
+        return value
+
+    def store(self) -> LocalStore:
+        """Opened when the first file needs it."""
+        self._store = self._store or open_store()
+        return self._store
+
+    def _keep(self, name: str, path: Path, check: Check) -> Artifact:
+        allowed = get_settings().input_roots if self._roots is None else self._roots
+        real = path.resolve()
+        if not any(real.is_relative_to(root.resolve()) for root in allowed):
+            raise InvalidInput(
+                f"{name}={str(path)!r}: paths are read from INPUT_ROOTS only; give an https address instead"
+            )
+        if not real.is_file():
+            raise InvalidInput(f"{name}={str(path)!r}: there is no such file")
+        try:
+            media_type = check(real, path.name)
+        except Permanent as error:
+            raise type(error)(f"{name}={str(path)!r}: {error}") from None
+        return self.store().put(real, media_type=media_type, name=path.name)
+
+
+def _picture(path: Path, name: str) -> str:
+    """The media type of a picture or film that a scene can show."""
     from pipeline.film.images import inspect_image
-    from pipeline.film.kinds import clip_type
+    from pipeline.film.kinds import MOST_CLIP_BYTES, clip_type
 
-    allowed = get_settings().input_roots if roots is None else roots
-    real = path.resolve()
-    if not any(real.is_relative_to(root.resolve()) for root in allowed):
-        raise InvalidInput(f"{name}={str(path)!r}: paths are read from INPUT_ROOTS only; give an https address instead")
-    if not real.is_file():
-        raise InvalidInput(f"{name}={str(path)!r}: there is no such file")
-    try:
-        if (kind := clip_type(real)) is not None:
-            _check_clip(real)
-            return store.put(real, media_type=kind, name=path.name)
-        facts = inspect_image(real, path.name)
-    except Permanent as error:
-        raise type(error)(f"{name}={str(path)!r}: {error}") from None
-    return store.put(real, media_type=MEDIA_TYPES.get(facts.format, "application/octet-stream"), name=path.name)
+    if (kind := clip_type(path)) is not None:
+        _look_in_a_child("--inspect-clip", path, MOST_CLIP_BYTES)
+        return kind
+    return MEDIA_TYPES.get(inspect_image(path, name).format, "application/octet-stream")
 
 
-def _check_clip(path: Path) -> None:
-    """A stranger's film is opened in a child only."""
+def _sound(path: Path, name: str) -> str:
+    """The media type of a sound that can be played under a film."""
+    from pipeline.film.kinds import MOST_SOUND_BYTES, sound_type
+
+    if (kind := sound_type(path)) is None:
+        raise Unsupported(f"{name} is not an MP3, WAV, FLAC, Ogg or M4A file")
+    _look_in_a_child("--inspect-sound", path, MOST_SOUND_BYTES)
+    return kind
+
+
+def _look_in_a_child(option: str, path: Path, most_bytes: int) -> None:
+    """A stranger's film or sound is opened in a child only."""
     from pipeline.film.engine import run_engine
-    from pipeline.film.kinds import MOST_CLIP_BYTES
 
-    if (size := path.stat().st_size) > MOST_CLIP_BYTES:
-        raise TooLarge(f"it has {size / 1e6:.0f} MB; at most {MOST_CLIP_BYTES / 1e6:.0f} MB are taken")
-    arguments = (Path("--inspect-clip"), path)
+    if (size := path.stat().st_size) > most_bytes:
+        raise TooLarge(f"it has {size / 1e6:.0f} MB; at most {most_bytes / 1e6:.0f} MB are taken")
     run_engine(
-        "pipeline.film.plates", *arguments, timeout_seconds=CLIP_SECONDS, memory_mb=CLIP_MEMORY_MB, check=lambda: None
+        "pipeline.film.plates",
+        Path(option),
+        path,
+        timeout_seconds=LOOK_SECONDS,
+        memory_mb=LOOK_MEMORY_MB,
+        check=lambda: None,
     )
 
 

@@ -63,6 +63,7 @@ class ProductVideoPayload(PaidPayload):
     language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")
     voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
     music: bool = True
+    music_file: Artifact | HttpsUrl | None = Field(None, description="your own, by path or https address")
     seed: int = Field(0, ge=0, le=2**31)
     stop_after: Literal["script_gen", "voice_gen", "video_gen", "compositing"] = Field(
         "compositing", description="to look before it goes on: this stage, and what it needs"
@@ -76,5 +77,6 @@ PIPELINES = (
         payload=ProductVideoPayload,
         stages=("script_gen", "voice_gen", "video_gen", "compositing"),
         file_fields=("images",),
+        sound_fields=("music_file",),
     ),
 )

@@ -83,6 +83,7 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
         music=job.music_style,
         seed=job.seed,
         brand_color=job.brand_color,
+        music_path=str(job.music_path or ""),
     )
 
 

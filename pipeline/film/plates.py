@@ -1,7 +1,8 @@
 """Prepares the picture of one scene in a process of its own: `python -m pipeline.film.plates JOB.json`.
 
 Prints one line of JSON: a PlateReport, or {"error": class, "message": sentence} with exit code 1. With
-`--inspect FILE [NAME]` it prints the facts of a picture instead, with `--inspect-clip FILE` those of a film. Users' pictures are decoded only here (and, with
+`--inspect FILE [NAME]` it prints the facts of a picture instead, with `--inspect-clip FILE` those of a film,
+with `--inspect-sound FILE` those of a piece of music. Users' pictures are decoded only here (and, with
 caps, at the door by `images.inspect_image`).
 """
 
@@ -80,6 +81,12 @@ def _inspect_clip(path: Path) -> dict[str, Any]:
     return asdict(inspect_clip(path))
 
 
+def _inspect_sound(path: Path) -> dict[str, Any]:
+    from pipeline.film.own_music import inspect_sound
+
+    return inspect_sound(path)
+
+
 def main(arguments: list[str]) -> int:
     """Run one order; 0 when done, 1 with the error as JSON."""
     try:
@@ -87,6 +94,8 @@ def main(arguments: list[str]) -> int:
             answer = _inspect(arguments[1:])
         elif arguments[:1] == ["--inspect-clip"] and len(arguments) == 2:
             answer = _inspect_clip(Path(arguments[1]))
+        elif arguments[:1] == ["--inspect-sound"] and len(arguments) == 2:
+            answer = _inspect_sound(Path(arguments[1]))
         elif len(arguments) == 1:
             job = PlateJob.model_validate_json(Path(arguments[0]).read_bytes())
             answer = prepare(job).model_dump(mode="json")

@@ -36,6 +36,7 @@ class RenderJob(Frozen):
     url: str = Field("", max_length=300)
     price: str = Field("", max_length=60)
     music: bool | Style = True
+    music_path: Path | None = Field(None, description="the user's own, in the place of the composed bed")
     seed: int = 0
     brand_color: str = Field("", pattern=r"^(#[0-9A-Fa-f]{6})?$")
     scenes: tuple[SceneInput, ...] = Field(min_length=1, max_length=60)

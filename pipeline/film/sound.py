@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from errors import InvalidInput
 from pipeline.film import loudness, music
 from pipeline.film.loudness import BLOCK, RATE, Biquad, Sound
+from pipeline.film.own_music import own_bed
 from pipeline.film.timeline import Timeline, Voice
 
 TARGET_LUFS, CEILING_DBTP = -14.0, -2.0  # 1 dB below the limit is left for what AAC adds
@@ -30,7 +31,8 @@ def mix(timeline: Timeline, output: Path) -> float:
     voice = _leveled(_polished(_voices(timeline.voices, samples)), VOICE_LUFS)
     sound = np.repeat(voice[:, None], 2, axis=1)
     if timeline.music:
-        bed = _bed(timeline.music, timeline.seconds, timeline.seed, samples)
+        own = Path(timeline.music_path) if timeline.music_path else None
+        bed = own_bed(own, samples) if own else _bed(timeline.music, timeline.seconds, timeline.seed, samples)
         bed = _leveled(bed, VOICE_LUFS - BED_BELOW)
         sound += bed * _ducking(voice)[:, None]
     sound, level = mastered(sound)

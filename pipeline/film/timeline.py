@@ -174,6 +174,7 @@ class Timeline:
     music: str | None
     seed: int
     brand_color: str = ""
+    music_path: str = ""
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from artifacts import Artifact
 from pipeline.context import Context
+from pipeline.fetch import fetch
 from pipeline.film.engine import run_engine
+from pipeline.film.kinds import MOST_SOUND_BYTES
 from pipeline.film.render_job import RenderJob, SceneInput
 from pipeline.film.script import ScenePlate, Script, SpokenScene, Word
 from pipeline.stage import stage
@@ -97,6 +99,7 @@ def _order(context: Context, script: Script, spoken: list[SpokenScene], plates: 
         url=payload.url,
         price=payload.price,
         music=payload.music,
+        music_path=_music(context),
         seed=payload.seed,
         brand_color=payload.brand_color,
         scenes=tuple(
@@ -114,6 +117,17 @@ def _order(context: Context, script: Script, spoken: list[SpokenScene], plates: 
         output=context.workdir / "film.mp4",
         work_dir=context.workdir / "render",
     )
+
+
+def _music(context: Context) -> Path | None:
+    given: Artifact | str | None = context.payload.music_file
+    if given is None or not context.payload.music:
+        return None
+    if isinstance(given, Artifact):
+        return context.path(given)
+    path = context.workdir / "music"
+    fetch(given, path, most_bytes=MOST_SOUND_BYTES, check=context.check)
+    return path
 
 
 def _slug(name: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from database.engine import Database
-from pipeline.gates import FAILURES_IN_A_ROW
 from pipeline.providers.replicate_call import MOST_FAILED_LOOKS
 from redis_client.client import RedisClient
+from redis_client.gates import FAILURES_IN_A_ROW
 from tests.stub.server import Stub
 from tests.support.actors import keep_time
 from tests.support.edits import Clock, use_scripts

@@ -52,6 +52,7 @@ LOADED_LATE = {
     "pipeline.film.compositor",
     "pipeline.film.loudness",
     "pipeline.film.music",
+    "pipeline.film.own_music",
     "pipeline.film.pictures",
     "pipeline.film.sound",
     "pipeline.film.warp",
