@@ -41,10 +41,16 @@ def _secrets() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*parts, *(unquote(text) for text in parts)]))
 
 
-def redact(text: str) -> str:
-    """The text without any secret of this program."""
+def redact_known(text: str) -> str:
+    """The text without the secrets of this process; for what is kept as data, where a guess would spoil it."""
     for secret in _secrets():
         text = text.replace(secret, HIDDEN)
+    return text
+
+
+def redact(text: str) -> str:
+    """The text without any secret of this program, nor what looks like one."""
+    text = redact_known(text)
     for pattern in _PATTERNS:
         text = pattern.sub(HIDDEN, text)
     return text

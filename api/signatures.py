@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from errors import InvalidInput, Refused
 
 TOLERANCE_SECONDS = 300
+MOST_DIGITS = 12
 
 
 def key_of(secret: str) -> bytes:
@@ -33,7 +34,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], *, n
     Several secrets, so that one can be replaced while messages of the other are still on their way.
     """
     message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not message_id or not stamp.isascii() or not stamp.isdecimal():
+    if not message_id or not stamp.isascii() or not stamp.isdecimal() or len(stamp) > MOST_DIGITS:
         raise Refused("the webhook has no id or timestamp")
     if abs(now - int(stamp)) > TOLERANCE_SECONDS:
         raise Refused("the webhook is not from now")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,11 +75,18 @@ def _copy(record: dict[str, Any], folder: Path) -> str:
     _writable(folder)
     name = Path(record["name"] or record["sha256"][:12]).name
     target = folder / name
+    if target.exists() and _digest(target) != record["sha256"]:
+        target = folder / f"{target.stem}-{record['sha256'][:8]}{target.suffix}"
     try:
         shutil.copyfile(record["path"], target)
     except OSError as error:
         raise HostTrouble(f"{target} cannot be written: {error.strerror}") from error
     return str(target)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _writable(folder: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import structlog
 
 from artifacts import LocalStore
+from database.charges import stray_calls
 from database.engine import Database
 from database.keeping import delete_ended, forget_marked, keeps_as, mark_unused, unknown_files
+from database.outbox import post
 from errors import InvalidInput
 from pipeline.catalog.base import Policy, find_pipeline
 from redis_client.connection import queue_errors
@@ -23,6 +25,8 @@ STORE_PARTS = 256
 # A file that no row knows was stored by somebody who may still be about to commit; an upload may wait for its job.
 UNKNOWN_SECONDS = 24 * 3600.0
 FILE_SECONDS = 3600.0
+# Vendors keep results for an hour: until then a dead job that is retried goes on with the calls that it has made.
+STRAY_SECONDS, DEAD_CALLS_SECONDS = 120.0, 3900.0
 log = structlog.get_logger()
 
 
@@ -50,10 +54,19 @@ class Collector:
             self.store.remove(digest, untouched_seconds=FILE_SECONDS) for digest in forget_marked(self.database)
         )
         files += self._collect_unknown()
+        self._close_stray_calls()
         self.store.sweep_aside(untouched_seconds=UNKNOWN_SECONDS)
         self._sweep_work()
         if page.deleted or files:
             log.info("collected", jobs=page.deleted, files=files, marked=marked)
+
+    def _close_stray_calls(self) -> None:
+        """Calls of jobs that are over: whatever left them open, their vendor is told and their reservation comes back."""
+        jobs = stray_calls(self.database, cancelled_seconds=STRAY_SECONDS, dead_seconds=DEAD_CALLS_SECONDS)
+        if jobs:
+            with self.database.write() as connection:
+                for job_id in jobs:
+                    post(self.database, connection, "cancel_calls", job_id, "stray")
 
     def _collect_unknown(self) -> int:
         old = self.store.old_files(self._part, untouched_seconds=UNKNOWN_SECONDS)

@@ -7,10 +7,10 @@ UPDATE a scope, in a fixed order and in the commit of the intent: sums that are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, and_, case, or_, select, update
 
 from database.engine import Database, now_ms
 from database.statements import dialect_insert
@@ -22,7 +22,7 @@ CENTS = 1e-9  # what rounding may leave
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """One budget: what may be spent (None: anything), what is promised to calls under way, what is spent."""
+    """One budget: what may be spent (None: what the settings say), what is promised to calls under way, what is spent."""
 
     scope: str
     cap_usd: float | None
@@ -40,6 +40,8 @@ class NoRoomError(Exception):
             f"the budget {budget.scope} of {cap:.2f} USD has {left:.4f} left, the call may cost {wanted_usd:.4f}"
         )
         self.scope = budget.scope
+        # Only promised to calls under way, which may cost less.
+        self.comes_back = budget.spent_usd + wanted_usd <= cap + CENTS
 
 
 def scopes_of(job_id: str, tenant: str, at_ms: int) -> tuple[str, ...]:
@@ -53,22 +55,27 @@ def reserve(
 ) -> None:
     """Reserve an amount in every scope, in the caller's commit; NoRoomError when one is full: roll back then.
 
-    `caps` by kind (day, job, tenant) are for scopes that nobody has set otherwise.
+    `caps` by kind (day, job, tenant) hold for scopes that nobody has given one of their own.
     """
     for scope in scopes:
         cap = caps.get(scope.partition(":")[0])
         first = dialect_insert(database)(Budget).values(
-            scope=scope, cap_usd=cap, reserved_usd=0, spent_usd=0, updated_ms=now_ms()
+            scope=scope, cap_usd=None, reserved_usd=0, spent_usd=0, updated_ms=now_ms()
         )
         connection.execute(first.on_conflict_do_nothing(index_elements=["scope"]))
-        room = or_(Budget.cap_usd.is_(None), Budget.reserved_usd + Budget.spent_usd + amount <= Budget.cap_usd + CENTS)
+        wanted = Budget.reserved_usd + Budget.spent_usd + amount
+        room = wanted <= Budget.cap_usd + CENTS
+        room = or_(
+            room, Budget.cap_usd.is_(None) if cap is None else and_(Budget.cap_usd.is_(None), wanted <= cap + CENTS)
+        )
         taken = connection.execute(
             update(Budget)
             .where(Budget.scope == scope, room)
             .values(reserved_usd=Budget.reserved_usd + amount, updated_ms=now_ms())
         )
         if not taken.rowcount:
-            raise NoRoomError(_read(connection, scope), amount)
+            found = _read(connection, scope)
+            raise NoRoomError(found if found.cap_usd is not None else replace(found, cap_usd=cap), amount)
 
 
 def spend(connection: Connection, scopes: tuple[str, ...], *, reserved: float, cost: float) -> None:
@@ -94,7 +101,7 @@ def seconds_to_midnight(database: Database) -> float:
 
 
 def set_budget(database: Database, scope: str, cap_usd: float | None) -> None:
-    """Give a scope its cap; None: no limit."""
+    """Give a scope its own cap; None: that of the settings."""
     with database.write() as connection:
         first = dialect_insert(database)(Budget).values(
             scope=scope, cap_usd=cap_usd, reserved_usd=0, spent_usd=0, updated_ms=now_ms()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from database import statements
 from database.budgets import reserve, scopes_of, spend
@@ -21,6 +21,7 @@ from database.guard import guard
 from database.records import Holder
 from database.tables import Charge, Job
 from errors import InvalidInput
+from states import DEAD
 
 OPEN = ("intent", "submitted")
 KEY_SHOWN = 12  # characters of a key that people see
@@ -236,6 +237,26 @@ def has_open_calls(connection: Connection, job_id: str) -> bool:
     """Whether a job has calls under way, of which somebody must tell the vendor when it is cancelled."""
     query = select(Charge.idem_key).where(Charge.job_id == job_id, Charge.state.in_(OPEN)).limit(1)
     return connection.execute(query).first() is not None
+
+
+def stray_calls(database: Database, *, cancelled_seconds: float, dead_seconds: float, limit: int = 100) -> list[str]:
+    """Jobs that are over and have calls under way of which nobody will ask any more.
+
+    A dead job is left for longer: when somebody retries it, it goes on with the calls that it has paid for.
+    """
+    ended = or_(
+        Job.finished_ms < now_ms() - int(dead_seconds * 1000),
+        and_(Job.status.not_in(DEAD), Job.finished_ms < now_ms() - int(cancelled_seconds * 1000)),
+    )
+    query = (
+        select(Charge.job_id)
+        .join(Job, Job.id == Charge.job_id)
+        .where(Charge.state.in_(OPEN), Job.finished_ms.is_not(None), ended)
+        .distinct()
+        .limit(limit)
+    )
+    with database.read() as connection:
+        return list(connection.execute(query).scalars())
 
 
 _COLUMNS = (

@@ -1,4 +1,4 @@
-"""Calls under way at vendors when their job was cancelled: the vendor is told, and what it costs all the same is booked."""
+"""Calls under way at vendors when their job has ended: the vendor is told, and what it costs all the same is booked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import structlog
 from database import charges
 from database.charges import ChargeRecord
 from database.engine import Database
+from database.open_jobs import open_job
 from database.outbox import Letter
 from errors import NotNow
 from pipeline.charges import STRANGERS_MARGIN_SECONDS
@@ -18,8 +19,10 @@ log = structlog.get_logger()
 
 
 def cancel_calls(database: Database, letter: Letter) -> None:
-    """Cancel every open call of a job; NotNow while one may still be on its way to the vendor."""
+    """Cancel every open call of a job that is over; NotNow while one may still be on its way to the vendor."""
     assert letter.job_id is not None
+    if open_job(database, letter.job_id) is not None:
+        return  # somebody asked for it again: its calls are its own again
     waits = 0.0
     for row in charges.find_charges(database, letter.job_id):
         if row.state == "submitted":
@@ -29,9 +32,9 @@ def cancel_calls(database: Database, letter: Letter) -> None:
             waits = max(waits, left)
             if left <= 0:
                 # Nobody is left who could find it; the vendor's own limit of time ends it.
-                charges.void(database, row.key, "its job was cancelled before its answer came", doubt="cancelled")
+                charges.void(database, row.key, "its job ended before its answer came", doubt="cancelled")
     if waits > 0:
-        raise NotNow(f"a call of the cancelled job {letter.job_id} may be on its way", retry_after=waits)
+        raise NotNow(f"a call of the ended job {letter.job_id} may be on its way", retry_after=waits)
 
 
 def _cancel(database: Database, row: ChargeRecord) -> None:
@@ -44,6 +47,6 @@ def _cancel(database: Database, row: ChargeRecord) -> None:
         cost_usd=0.0 if cost is None else cost,
         is_estimate=True,
         external_id=row.external_id,
-        error="cancelled with its job",
+        error="its job ended before",
     )
     log.info("call_cancelled", provider=row.provider, call=row.call, external_id=row.external_id, cost_usd=cost)

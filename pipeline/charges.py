@@ -30,18 +30,21 @@ from errors import (
     NeedsPerson,
     NotNow,
     Permanent,
+    StagecrewError,
     Unanswered,
+    Unsupported,
 )
-from log import redact
+from log import redact, redact_known
 from pipeline.gates import Gates
 from pipeline.providers.paid import Answer, Ledger, PaidCall, Submitted
 from pipeline.stop import StopSignal
 from settings import Settings
 
-# A stranger's intent is in doubt only when its worker cannot be waiting any more; our own lost one after a moment, in
-# which the vendor may still be noting it.
+# An intent is in doubt only when nobody can be waiting for its answer any more, and when its vendor has had time to note
+# it, where it can be searched for. A lost one of which nobody can say more is judged after a moment.
 STRANGERS_MARGIN_SECONDS = 30.0
 OWN_SECONDS = 10.0
+ROOM_SECONDS = 15.0  # until what others have reserved may be free again
 MOST_REJECTED = 3
 BOOK_PAUSE_SECONDS = 0.5
 T = TypeVar("T")
@@ -125,6 +128,8 @@ class StageLedger(Ledger):
         try:
             charges.intend(self.database, self.holder, intent, caps)
         except NoRoomError as error:
+            if error.comes_back:
+                raise NotNow(f"budget: {error}", retry_after=ROOM_SECONDS) from None
             if options.get("over_budget") != "wait":
                 raise BudgetSpent(str(error)) from None
             if error.scope.startswith("day:"):
@@ -147,10 +152,14 @@ class StageLedger(Ledger):
             except (Interrupted, Fenced):
                 self._book(lambda: charges.doubt(self.database, key, "lost"))
                 raise
-            except Exception as error:
+            except StagecrewError as error:
                 reason = redact(str(error))
                 self._book(lambda: charges.void(self.database, key, reason))
                 self._count(call, key, error)
+                raise
+            except Exception:
+                # A fault of ours, on this side: it says nothing about what the vendor did.
+                self._book(lambda: charges.doubt(self.database, key, "lost"))
                 raise
             self.gates.answered(call.gate, key)
             if isinstance(sent, Submitted):
@@ -161,8 +170,14 @@ class StageLedger(Ledger):
 
     def _collect(self, call: PaidCall, key: str, external_id: str) -> Any:
         """Wait for what the vendor works on; whoever comes later does the same, and makes no second call."""
-        with self._free(call, key):
-            answer = call.collect(external_id, self.gates.pause_for(external_id))
+        try:
+            with self._free(call, key):
+                answer = call.collect(external_id, self.gates.pause_for(external_id))
+        except Unsupported as error:
+            # A person said that it was made, and there is no way to its answer: paid, and of no use.
+            answer = Answer(None, call.most_usd, is_estimate=True, external_id=external_id)
+            self._settle(call, key, answer, useless=str(error))
+            raise BadReply(f"{call.provider}: the answer to {call.name} cannot be fetched any more") from error
         return self._settle(call, key, answer)
 
     def _count(self, call: PaidCall, key: str, error: Exception) -> None:
@@ -182,8 +197,8 @@ class StageLedger(Ledger):
             raise
         self.gates.answered(call.gate, key)
 
-    def _settle(self, call: PaidCall, key: str, answer: Answer) -> Any:
-        """Files first, durably; then cost and answer in one commit of their own."""
+    def _settle(self, call: PaidCall, key: str, answer: Answer, *, useless: str | None = None) -> Any:
+        """Files first, durably; then cost and answer in one commit of their own. `useless`: why nobody can use it."""
         files = {
             name: self.store.put(one.path, media_type=one.media_type, name=one.name)
             for name, one in answer.files.items()
@@ -200,12 +215,13 @@ class StageLedger(Ledger):
                 cost_usd=answer.cost_usd,
                 is_estimate=answer.is_estimate,
                 external_id=answer.external_id,
+                error=useless,
             )
         )
         log.info("call_settled", provider=call.provider, call=call.name, cost_usd=answer.cost_usd)
         if not settled:
             log.error("orphan_charge", provider=call.provider, call=call.name, external_id=answer.external_id)
-        return self._accept(call, key, kept)
+        return None if useless else self._accept(call, key, kept)
 
     # --- a call that was made before
 
@@ -235,7 +251,8 @@ class StageLedger(Ledger):
 
     def _in_doubt(self, call: PaidCall, row: ChargeRecord) -> tuple[Any] | None:
         """Intended, and nobody knows whether it was sent. Its answer; or None when it is written off."""
-        wait = OWN_SECONDS if row.doubt == "lost" else row.deadline_seconds + STRANGERS_MARGIN_SECONDS
+        is_ours = row.doubt == "lost" and not call.searchable
+        wait = OWN_SECONDS if is_ours else row.deadline_seconds + STRANGERS_MARGIN_SECONDS
         if row.doubt == "parked":
             raise NeedsPerson(f"charge {row.key[:12]} of {row.provider} is in doubt")
         if row.age_seconds < wait:
@@ -290,7 +307,7 @@ def _without_secrets(said: Any) -> Any:
     """An answer as it may be kept: a vendor can say our own key back to us."""
     match said:
         case str():
-            return redact(said)
+            return redact_known(said)
         case dict():
             return {name: _without_secrets(value) for name, value in said.items()}
         case list() | tuple():

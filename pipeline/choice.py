@@ -48,12 +48,24 @@ def provider_of(run: Run, step: Step, stage: Stage) -> str | None:
     return following
 
 
+def helper_of(run: Run, capability: str) -> str:
+    """The provider of what a stage uses beside its own: the next one while the job's is down and the job allows it."""
+    kept = run.providers[capability]
+    following = _next(run, capability, kept)
+    gate = getattr(registry.get(cast("Capability", capability), kept), "gate", None)
+    return following if following and gate is not None and run.gates.is_open(gate.name) else kept
+
+
 def next_provider(run: Run, stage: Stage, name: str | None) -> str | None:
     """Who could do the work of this stage when `name` is down; None when nobody may."""
-    if stage.capability is None or name is None or not getattr(run.payload, "fallback", False):
+    return None if stage.capability is None or name is None else _next(run, stage.capability, name)
+
+
+def _next(run: Run, capability: str, name: str) -> str | None:
+    if not getattr(run.payload, "fallback", False):
         return None
     language = str(getattr(run.payload, "language", "en"))
-    return registry.fallback(cast("Capability", stage.capability), name, run.settings, language=language)
+    return registry.fallback(cast("Capability", capability), name, run.settings, language=language)
 
 
 def _is_down(run: Run, step: Step, provider: Any) -> bool:

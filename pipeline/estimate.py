@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from pipeline.catalog.base import Pipeline, validate_payload
 from pipeline.providers import registry
 from pipeline.providers.base import Brief, ClipOrder, Estimate
+from pipeline.providers.script_question import LONGEST, MOST
 from pipeline.stage import find_stage, plan_steps
 from settings import get_settings
 
 # Characters of narration a second of film, and seconds a scene: what a script comes to before there is one.
 CHARACTERS_A_SECOND = 14.0
-SECONDS_A_SCENE = 4.0
-# A script may become longer than what was asked for (pipeline/providers/script_question.py), and its texts are judged too.
-LONGEST = 1.5
+SECONDS_A_SCENE, SHORT_SCENE_SECONDS = 4.0, 2.0
 
 
 def estimate(pipeline: Pipeline, payload: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,13 +55,13 @@ def _script(provider: Any, payload: Any) -> Estimate:
 
 def _verdicts(provider: Any, payload: Any) -> Estimate:
     """One on what was typed, one on what was written of it."""
-    typed = provider.estimate({"payload": payload.model_dump_json()})
-    written = provider.estimate({"script": _narration(payload.duration_seconds)})
-    found: Estimate = typed + written
-    return found
+    found: Estimate = provider.estimate({"payload": payload.model_dump_json()})
+    return found if payload.script else found + provider.estimate({"script": _narration(payload.duration_seconds)})
 
 
 def _voice(provider: Any, payload: Any) -> Estimate:
+    if payload.script:
+        return sum((provider.estimate(scene.narration) for scene in payload.script), Estimate())
     likely = provider.estimate(_narration(payload.duration_seconds)).likely_usd
     return Estimate(likely, provider.estimate(_narration(LONGEST * payload.duration_seconds)).most_usd)
 
@@ -71,6 +71,17 @@ def _narration(seconds: float) -> str:
 
 
 def _clips(provider: Any, payload: Any) -> Estimate:
-    scenes = max(1, round(payload.duration_seconds / SECONDS_A_SCENE))
-    one = provider.estimate(ClipOrder(prompt="", aspect=payload.aspect, seconds=SECONDS_A_SCENE))
-    return Estimate(one.likely_usd * scenes, one.most_usd * LONGEST * scenes)
+    """A clip a scene, from a picture where there is one."""
+    scenes = [len(one.narration) / CHARACTERS_A_SECOND for one in payload.script]
+    likely = scenes or [SECONDS_A_SCENE] * max(1, round(payload.duration_seconds / SECONDS_A_SCENE))
+    most = scenes or [SECONDS_A_SCENE] * min(MOST, round(LONGEST * payload.duration_seconds / SHORT_SCENE_SECONDS))
+    return Estimate(
+        sum(_clip(provider, payload, seconds).likely_usd for seconds in likely),
+        sum(_clip(provider, payload, seconds).most_usd for seconds in most),
+    )
+
+
+def _clip(provider: Any, payload: Any, seconds: float) -> Estimate:
+    still = Path("still.png") if payload.images else None
+    found: Estimate = provider.estimate(ClipOrder(prompt="", aspect=payload.aspect, seconds=seconds, image=still))
+    return found

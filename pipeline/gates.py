@@ -19,6 +19,7 @@ from redis_client.queue import Queue
 LONGEST_WAIT_SECONDS = 5.0
 SLOT_AGAIN_SECONDS = 15.0
 SLICE_SECONDS = 1.0
+LONGEST_COOL_SECONDS = 300.0  # results wait for an hour at most, and fetching them goes through the same gate
 Move = Literal["look", "ok", "fail", "cool"]
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ class Gates:
             return error
         match error:
             case RateLimited(retry_after=seconds) if seconds is not None:
-                self._tell(gate, holder, "cool", seconds)
+                self._tell(gate, holder, "cool", min(seconds, LONGEST_COOL_SECONDS))
             case Unreachable() | Overloaded():
                 self._tell(gate, holder, "fail")
                 wait = self._tell(gate, holder, "look")

@@ -18,7 +18,7 @@ from errors import HostTrouble
 from pipeline.catalog.base import Step
 from pipeline.charges import StageLedger
 from pipeline.checkpoints import cache_key, reuse
-from pipeline.choice import next_provider
+from pipeline.choice import helper_of, next_provider
 from pipeline.context import Context, Reads, tidy
 from pipeline.providers import registry
 from pipeline.run import Run
@@ -78,8 +78,9 @@ def _context(
     number, count = place
 
     def find_provider(capability: str) -> Any:
-        name = run.chosen.get(step.name) if capability == stage.capability else run.providers[capability]
-        return registry.get(cast("Any", capability), str(name))
+        if capability == stage.capability:
+            return registry.get(cast("Any", capability), str(run.chosen.get(step.name)))
+        return registry.get(cast("Any", capability), helper_of(run, capability))
 
     return Context(
         job_id=run.job.id,

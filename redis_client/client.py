@@ -12,7 +12,7 @@ import redis
 import structlog
 
 from database.charges import OPEN as OPEN_CALLS
-from database.charges import find_charge_by_start, submit, void
+from database.charges import find_charge_by_start, reject, submit, void
 from database.controls import controls, set_control
 from database.engine import Database, get_database
 from database.jobs import (
@@ -235,8 +235,13 @@ class RedisClient:
         The jobs that go on now.
         """
         row = find_charge_by_start(self.database, key)
-        if row.state not in OPEN_CALLS or row.doubt != "parked":
+        if row.state == "settled" and row.error is None and not made:
+            reject(self.database, row.key, "a person says that its answer is lost")
+            return self.free(job_id=row.job_id)
+        if row.state not in OPEN_CALLS or (row.state == "intent" and row.doubt != "parked"):
             raise InvalidInput(f"charge {key} is {row.state}: there is nothing to decide")
+        if made and row.state == "submitted":
+            raise InvalidInput(f"charge {key} is known to be made, as {row.external_id}; lost writes it off")
         if made and not external_id:
             raise InvalidInput("a call that was made has an id at the vendor: give it")
         if made and external_id:

@@ -23,7 +23,7 @@ class Why:
     """`reason` is one word for programs, `sentence` for people; `command` frees the job ("" when nothing need be done).
 
     Reasons: completed, failed, cancelled, quarantined, running, lease_lost, cancelling, retry_at, delayed,
-    host_trouble, children, child_needs_a_person, charge_in_doubt, budget, person, paused, limit_full, no_worker, worker_trouble, queued,
+    host_trouble, children, child_needs_a_person, charge_in_doubt, charge_lost, budget, person, paused, limit_full, no_worker, worker_trouble, queued,
     redis_away, unknown_to_redis.
     """
 
@@ -96,6 +96,8 @@ def _held(database: Database, row: dict[str, Any]) -> Answer:
 def _for_a_person(row: dict[str, Any]) -> Answer:
     what = str(row["waiting_for"] or "").removeprefix("a person: ")
     match what.split(" "):
+        case ["charge", key, *rest] if "doubt" not in rest:
+            return "charge_lost", f"a paid answer is lost: {what}", f"jobs.py decide {key.rstrip(':')} lost"
         case ["charge", key, *_]:
             key = key.rstrip(":")
             sentence = f"a paid call is in doubt, and a person must say whether it was made: {what}"

@@ -21,7 +21,7 @@ from pipeline.film.warp import Backend
 Bytes = NDArray[np.uint8]
 Size = tuple[int, int]
 
-SHORTEST_SECONDS, SMALLEST_PIXELS, LARGEST_PIXELS = 0.5, 64, 4320
+SHORTEST_SECONDS, SMALLEST_PIXELS, LARGEST_PIXELS, MOST_RATIO = 0.5, 64, 4320, 4.0
 SLOWEST = 0.7  # below it a slowed clip looks slowed
 FADE_SECONDS = 0.5  # a loop's end goes over into its beginning
 # How dark the clip becomes at the top, where the headline stands, and at the bottom, where the captions do.
@@ -42,13 +42,15 @@ def inspect_clip(path: Path) -> ClipFacts:
     """The facts of a clip, after its first frame was decoded; InvalidInput or Unsupported when it cannot be shown."""
     with suppress(StopIteration), _opened(path) as container:
         stream = container.streams.video[0]
-        first = next(container.decode(stream))
+        first = _first(container, stream)
         seconds = _seconds(container, stream)
         width, height = first.width, first.height
         if not SMALLEST_PIXELS <= min(width, height) <= max(width, height) <= LARGEST_PIXELS:
             raise InvalidInput(
                 f"the clip has {width}x{height} pixels, not {SMALLEST_PIXELS} to {LARGEST_PIXELS} a side"
             )
+        if max(width, height) > MOST_RATIO * min(width, height):
+            raise InvalidInput(f"the clip has {width}x{height} pixels; a side may be {MOST_RATIO:g} times the other")
         if seconds < SHORTEST_SECONDS:
             raise InvalidInput(f"the clip lasts {seconds:.2f} s, and at least {SHORTEST_SECONDS} s are needed")
         return ClipFacts(width, height, seconds)
@@ -153,6 +155,17 @@ class _Decoder:
         if self._start is None:
             self._start = time
         return time - self._start, frame
+
+
+def _first(container: Any, stream: Any) -> Any:
+    import av
+
+    try:
+        return next(container.decode(stream))
+    except av.FFmpegError as error:
+        raise InvalidInput(
+            f"the clip is damaged: its first picture cannot be decoded ({type(error).__name__})"
+        ) from None
 
 
 def _opened(path: Path) -> Any:

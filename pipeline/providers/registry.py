@@ -96,12 +96,12 @@ def resolve(capability: Capability, wanted: str, settings: Settings, *, language
     wanted = wanted.strip().lower() or "auto"
     if wanted in names(capability):
         _require_key(capability, wanted, settings)
-        return wanted
+        return _usable(capability, wanted)
     if wanted == "auto":
         for name in names(capability):
             key = PROVIDERS[capability, name].key
             if key is not None and getattr(settings, key, None):
-                return name
+                return _usable(capability, name)
     elif wanted != "local":
         raise InvalidInput(_unknown(capability, wanted))
     return _first_local(capability, language)
@@ -146,6 +146,13 @@ def _require_key(capability: Capability, name: str, settings: Settings) -> None:
     key = PROVIDERS[capability, name].key
     if key is not None and not getattr(settings, key, None):
         raise InvalidInput(f"{SETTING[capability]}={name} needs {key.upper()}, which is not set")
+
+
+def _usable(capability: Capability, name: str) -> str:
+    """The name; InvalidInput for a hosted one that is set up wrongly: before anything is paid."""
+    if PROVIDERS[capability, name].key is not None and (reason := get(capability, name).available()) is not None:
+        raise InvalidInput(f"{SETTING[capability]}={name}: {reason}")
+    return name
 
 
 def _first_local(capability: Capability, language: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from errors import Permanent
+from errors import InvalidInput, Permanent
 from pipeline.providers.base import Capability, Check, Clip, ClipOrder, Estimate
 from pipeline.providers.paid import Gate, Ledger
 from pipeline.providers.replicate_api import Connection, gate_of
@@ -18,6 +18,7 @@ from pipeline.providers.replicate_models import (
     Wish,
     find_model,
 )
+from pipeline.providers.vendor_http import KeyRefusedError
 from settings import get_settings
 
 MOST_SEED = 2**31
@@ -51,6 +52,8 @@ class _Replicate:
         api = self._connection.api()
         try:
             seen = api.cancel(external_id)
+        except KeyRefusedError:
+            raise
         except Permanent:
             # Unknown there, or it has ended and cannot be stopped: nothing is left to do.
             return None
@@ -72,6 +75,14 @@ class ReplicateFilm(_Replicate):
     def version(self) -> str:  # type: ignore[override]
         """Another model makes another clip."""
         return f"1-{get_settings().replicate_video_model}"
+
+    def available(self) -> str | None:
+        """None when there is a token, and REPLICATE_VIDEO_MODEL is known."""
+        try:
+            find_model(get_settings().replicate_video_model, "video")
+        except InvalidInput as error:
+            return f"REPLICATE_VIDEO_MODEL: {error}"
+        return super().available()
 
     def clip(self, order: ClipOrder, *, folder: Path, check: Check, ledger: Ledger) -> Clip:
         """See Filmer; Unsupported when the model wants a picture and the order has none, OutputExpiredError (BadReply)."""

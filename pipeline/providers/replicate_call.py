@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from errors import BadReply, InvalidInput, Overloaded, Refused, Transient
+from errors import BadReply, InvalidInput, Overloaded, Permanent, Refused, Transient
 from pipeline.providers import prices
 from pipeline.providers.paid import Answer, Candidate, PaidCall, PaidFile, Pause, Submitted
 from pipeline.providers.replicate_api import CREATE_SECONDS, UPLOAD_SECONDS, ReplicateApi, filled
@@ -39,6 +39,7 @@ _INPUT = re.compile(
     r"E006|invalid input|input validation|cannot identify image|unsupported image|invalid image", re.IGNORECASE
 )
 log = structlog.get_logger()
+CLIP_SECONDS, CLIP_MEMORY_MB = 60.0, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Prediction(PaidCall):
         words = f"Replicate: {self.model.name}: {result.get('message', '')}"
         match result.get("problem"):
             case None:
+                if self.model.kind == "video":
+                    _check_clip(files["output"], words)
                 return files["output"], str(result["media_type"])
             case "refused":
                 raise Refused(words)
@@ -262,3 +265,20 @@ def _milliseconds(moment: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _check_clip(path: Path, words: str) -> None:
+    """A clip that a film cannot show is paid and of no use: looked at in a child, as any stranger's file."""
+    from pipeline.film.engine import run_engine
+
+    try:
+        run_engine(
+            "pipeline.film.plates",
+            Path("--inspect-clip"),
+            path,
+            timeout_seconds=CLIP_SECONDS,
+            memory_mb=CLIP_MEMORY_MB,
+            check=lambda: None,
+        )
+    except Permanent as error:
+        raise BadReply(f"{words}{error}") from None

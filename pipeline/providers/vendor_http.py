@@ -40,10 +40,14 @@ MOST_SAID = 300
 LONGEST_RETRY_SECONDS = 3600.0
 BUSY = {408, 409, 425}
 # Said by what stands before a vendor: it had passed the request on and got no answer in time.
-GATEWAY_TIMEOUTS = {504, 524}
+GATEWAY_TIMEOUTS = {504, 520, 524}
 _KINDS: dict[int, type[Permanent]] = {400: InvalidInput, 413: TooLarge, 422: InvalidInput}
 _ADDRESS = re.compile(r"((?:https?|wss?)://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 _RESETS_IN = re.compile(r"~?\s*(\d+(?:\.\d+)?)\s?s\b")
+
+
+class KeyRefusedError(Permanent):
+    """The vendor does not take our key, or not for this: it says nothing about what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def error_of(
         return Permanent(f"{vendor} answered {status}, a redirect, which is not followed; is its base URL right?")
     if status in {401, 403}:
         verb = "accept the key" if status == 401 else "allow this with the key"
-        return Permanent(f"{vendor} does not {verb} ({status}){words}")
+        return KeyRefusedError(f"{vendor} does not {verb} ({status}){words}")
     return _KINDS.get(status, Permanent)(text)
 
 

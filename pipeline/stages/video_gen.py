@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from artifacts import Artifact
-from errors import InvalidInput
+from errors import InvalidInput, Permanent
 from pipeline.context import Context
 from pipeline.fetch import fetch
 from pipeline.film.engine import run_engine
@@ -34,6 +34,10 @@ def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""
     image, name = _image(context, scene)
     if image is not None and (kind := clip_type(image)) is not None:
+        try:
+            _run(context, PlateJob(aspect=context.payload.aspect, clip_path=image, output=image))
+        except Permanent as error:
+            raise type(error)(f"{name}: {error}") from None
         return _keep_clip(context, scene, image, kind)
     plate = _plate(context, scene, image, name)
     if context.provider("film").hosted:
@@ -59,8 +63,7 @@ def _order_clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlat
 
 
 def _keep_clip(context: Context, scene: Scene, path: Path, media_type: str) -> ScenePlate:
-    """A moving picture stays as it is, once it was seen that it can be shown."""
-    _run(context, PlateJob(aspect=context.payload.aspect, clip_path=path, output=path))
+    """A moving picture stays as it is."""
     picture = context.keep(path, media_type=media_type, name=f"clip-{scene.index}{ENDINGS.get(media_type, '')}")
     return ScenePlate(index=scene.index, picture=picture, source="clip")
 

@@ -34,6 +34,7 @@ from settings import get_settings
 from tests.contract import exam
 from tests.contract.exam import SECRET, Subject, Till
 from tests.queue.test_charges import Bench
+from tests.stub import media
 from tests.stub.server import Stub
 
 pytest_plugins = ("tests.stub.fixtures",)
@@ -363,9 +364,19 @@ def test_only_https_is_fetched(tmp_path: Path, url: str) -> None:
 
 
 def test_a_file_may_come_inside_the_answer(film: ReplicateFilm, stub: Stub, tmp_path: Path, till: Till) -> None:
+    body = media.clip(media.ClipShape(160, 284, 1.0), "inside")
+    stub.answer("replicate", body=[vendor_files.data_uri(body, "video/mp4")])
+    assert clip(film, tmp_path, till).path.read_bytes() == body
+
+
+def test_a_clip_that_no_film_can_show_is_paid_and_no_use(
+    film: ReplicateFilm, stub: Stub, tmp_path: Path, till: Till
+) -> None:
     inside = vendor_files.data_uri(b"\0\0\0\x18ftypmp42" + b"\0" * 100, "video/mp4")
     stub.answer("replicate", body=[inside])
-    assert clip(film, tmp_path, till).path.read_bytes()[4:8] == b"ftyp"
+    with pytest.raises(BadReply, match="cannot be read"):
+        clip(film, tmp_path, till)
+    assert till.answers[0].cost_usd > 0
 
 
 # --- found again
@@ -447,7 +458,7 @@ def test_the_ledger_finds_a_lost_order(film: ReplicateFilm, stub: Stub, client: 
     stub.faults("reset_after", vendor="replicate", path=CREATE)
     with pytest.raises(Unanswered):
         bench.begin().charge(prediction(film, tmp_path))
-    bench.age(11)
+    bench.age(155)
     path, _ = bench.begin().charge(prediction(film, tmp_path))
     assert path.exists()
     assert len(stub.charges("replicate")) == 1

@@ -87,3 +87,16 @@ def test_a_voice_that_is_down_gives_way_to_a_local_one(
     _, result, status = make(client, start_worker, only_voice | {"RETRY_BASE_SECONDS": "0.1"}, fallback=True)
     assert result["providers"] == {"write": "local", "speak": "piper", "film": "art"}
     assert status["cost_usd"] == 0
+
+
+def test_a_model_that_is_down_gives_way_to_local_rules_and_words(
+    client: RedisClient, start_worker: Start, stub: Stub, hosted: dict[str, str]
+) -> None:
+    """Also what the stage only uses, moderation, goes on without it."""
+    stub.faults("status", vendor="anthropic", n=None, status=529)
+    enqueue(client, "film", fallback=True, stop_after="script_gen")
+    worker = start_worker("worker-1", "--drain", **hosted, RETRY_BASE_SECONDS="0.1")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    status = client.get_job_status("film")
+    assert (status["status"], status["cost_usd"]) == ("completed", 0)
+    assert status["result"]["provider"] == "local"

@@ -103,6 +103,7 @@ def cut_short(patch: pytest.MonkeyPatch, *, in_line: bool = False) -> None:
     anything: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
     patch.setitem(known, "compositing", replace(known["compositing"], function=join, result=anything))
     patch.setattr("pipeline.stages.video_gen._run", unrendered)
+    patch.setattr("pipeline.providers.replicate_call._check_clip", lambda _path, _words: None)  # a child of 0.5 s each
     patch.setattr("pipeline.providers.replicate_api.CREATES_PER_SECOND", 1000.0)
 
 
