@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from errors import HostTrouble, Interrupted, InvalidInput, TooLarge, Unsupported
 from pipeline.providers import piper_voice, registry
+from pipeline.providers.anthropic import AnthropicWriter
 from pipeline.providers.base import Speaker, Speech, no_check
 from pipeline.providers.espeak import EspeakSpeaker, languages, token_times
 from pipeline.providers.paid import NoLedger
@@ -297,13 +298,15 @@ def test_an_unknown_provider_is_refused_with_the_nearest_name() -> None:
 
 
 def test_a_key_brings_the_hosted_provider_and_a_missing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = registry.Entry("pipeline.providers.nowhere", "Hosted", key="anthropic_api_key")
-    monkeypatch.setitem(registry.PROVIDERS, ("write", "anthropic"), entry)
+    monkeypatch.setattr(AnthropicWriter, "available", lambda _self: None)
     assert registry.resolve("write", "auto", load_settings(anthropic_api_key="k")) == "anthropic"
     assert registry.resolve("write", "local", load_settings(anthropic_api_key="k")) == "local"
     assert registry.resolve("write", "auto", load_settings(anthropic_api_key=None)) == "local"
     with pytest.raises(InvalidInput, match="ANTHROPIC_API_KEY"):
         registry.resolve("write", "anthropic", load_settings(anthropic_api_key=None))
+    monkeypatch.setattr(AnthropicWriter, "available", lambda _self: "its model is unknown.")
+    with pytest.raises(InvalidInput, match=r"SCRIPT_PROVIDER=anthropic: its model is unknown\."):
+        registry.resolve("write", "auto", load_settings(anthropic_api_key="k"))
 
 
 def test_a_host_without_piper_falls_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_redis_killed_twice_in_the_middle_costs_nothing(
         client = RedisClient(url=server.url, database=sqlite_database)
         enqueue_many(client, 40, stages=3, seconds=0.1)
         workers = [start_worker(f"worker-{number}", "--concurrency", "2") for number in range(2)]
+        for worker in workers:
+            worker.wait_for_event("worker_started")  # one that meets no Redis at its start leaves it to its manager
         for done in (4, 14):
             in_the_middle(client, workers, done)
             server.kill()

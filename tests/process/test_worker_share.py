@@ -228,6 +228,7 @@ def test_rubbish_on_postgresql_kills_no_worker(
     worker = start_worker("worker-1", SWEEP_SECONDS="0.3")
     wait_for(lambda: redis.llen(client.queue.key("inbox_bad")) == 1, what=worker.text)
     wait_for_all(client, "completed")
+    wait_for(lambda: not redis.llen(MAIN), what="a worker that has heard all bells")
     assert worker.stop() == 0
     wait_for_agreement(client, workers=0)
     client.close()

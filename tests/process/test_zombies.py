@@ -68,7 +68,7 @@ def test_whatever_a_sleeper_writes_is_refused_and_said(parent: ForkServer) -> No
             sleepers[step] = house.fork(hooks={"sleep_at": step})
             wait_for(partial(is_stopped, sleepers[step].pid), what=f"a worker that sleeps before {step}")
         other = house.fork("--concurrency", "4")
-        wait_for(house.is_done, 60, what="the end of all jobs by the one worker that is awake")
+        wait_for(house.is_done, 150, what="the end of all jobs by the one worker that is awake")
         wait_for(lambda: _at_rest(house), what="rest")
         before = whole(house)
         for one in sleepers.values():

@@ -95,7 +95,10 @@ def come_to_rest(house: House, seconds: float, deadline: float) -> End:
     codes = {}
     for one in house.workers:
         one.wait()
-        codes[one.name] = house.parent.exit_code(one)
+        code = house.parent.exit_code(one)
+        # One that was told to stop before it could listen has claimed nothing.
+        is_unborn = code == -signal.SIGTERM and b'"worker_started"' not in one.log_file.read_bytes()
+        codes[one.name] = 0 if is_unborn else code
     return End(seconds, seconds < deadline, unrest, codes)
 
 
