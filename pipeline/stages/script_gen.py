@@ -9,7 +9,6 @@ from pipeline.context import Context
 from pipeline.film.script import Script
 from pipeline.providers.base import Brief
 from pipeline.providers.moderation import judge
-from pipeline.providers.own_script import own_script
 from pipeline.stage import stage
 
 
@@ -31,6 +30,8 @@ def script_gen(context: Context) -> Script:
         seed=payload.seed,
     )
     if payload.script:
+        from pipeline.providers.own_script import own_script  # grammar that an idle worker need not know
+
         own = own_script(brief, payload.script)
         _moderate(context, _texts(brief) | _said(own))
         return own

@@ -12,7 +12,6 @@ from pipeline.film.engine import run_engine
 from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
-from pipeline.providers.clip_prompt import clip_order
 from pipeline.stage import stage
 
 PLATE_SECONDS = 120.0
@@ -48,6 +47,8 @@ def video_gen(context: Context, scene: Scene) -> ScenePlate:
 
 def _order_clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlate:
     """The vendor begins with the user's picture where there is one, and with words where there is none."""
+    from pipeline.providers.clip_prompt import clip_order  # grammar that an idle worker need not know
+
     payload = context.payload
     order = clip_order(
         scene,
