@@ -127,7 +127,9 @@ def c13_fair(parent: ForkServer, plan: Plan) -> Result:
         waited, one_job = _wait_of(house, low[0].id), _longest_wait(house, "high-")
         found.blows = f"{len(low)} low jobs under {sent} high ones"
         found.notes = f"the oldest low job waited {waited:.1f} s, head starts differ by {2 * HEAD_START:g} s"
-        if not HEAD_START < waited <= 2 * HEAD_START + one_job + 1:
+        # That high ones kept it waiting at all is seen in the long run; in a short one the stream of them may run dry.
+        least = 0.0 if plan.small else HEAD_START
+        if not least < waited <= 2 * HEAD_START + one_job + 1:
             found.faults.append(f"the oldest low job waited {waited:.1f} s, high ones at most {one_job:.1f} s")
         return found
 
