@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from artifacts import Artifact, LocalStore, open_store
 from errors import InvalidInput, Permanent, TooLarge, Unsupported
 from pipeline.catalog.base import Pipeline
 from settings import get_settings
 
-LOOK_SECONDS, LOOK_MEMORY_MB = 30.0, 1500
 Check = Callable[[Path, str], str]
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
@@ -81,7 +80,7 @@ def _picture(path: Path, name: str) -> str:
     from pipeline.film.kinds import MOST_CLIP_BYTES, clip_type
 
     if (kind := clip_type(path)) is not None:
-        _look_in_a_child("--inspect-clip", path, MOST_CLIP_BYTES)
+        _look_at("clip", path, MOST_CLIP_BYTES)
         return kind
     return MEDIA_TYPES.get(inspect_image(path, name).format, "application/octet-stream")
 
@@ -92,24 +91,16 @@ def _sound(path: Path, name: str) -> str:
 
     if (kind := sound_type(path)) is None:
         raise Unsupported(f"{name} is not an MP3, WAV, FLAC, Ogg or M4A file")
-    _look_in_a_child("--inspect-sound", path, MOST_SOUND_BYTES)
+    _look_at("sound", path, MOST_SOUND_BYTES)
     return kind
 
 
-def _look_in_a_child(option: str, path: Path, most_bytes: int) -> None:
-    """A stranger's film or sound is opened in a child only."""
-    from pipeline.film.engine import run_engine
+def _look_at(kind: Literal["clip", "sound"], path: Path, most_bytes: int) -> None:
+    from pipeline.film.engine import look_at
 
     if (size := path.stat().st_size) > most_bytes:
         raise TooLarge(f"it has {size / 1e6:.0f} MB; at most {most_bytes / 1e6:.0f} MB are taken")
-    run_engine(
-        "pipeline.film.plates",
-        Path(option),
-        path,
-        timeout_seconds=LOOK_SECONDS,
-        memory_mb=LOOK_MEMORY_MB,
-        check=lambda: None,
-    )
+    look_at(kind, path)
 
 
 def _held(name: str, value: Artifact | dict[str, Any], store: LocalStore) -> Artifact:

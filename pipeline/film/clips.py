@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import InvalidInput, Unsupported
-from pipeline.film.kinds import DEMUXERS, clip_type
+from pipeline.film.kinds import CLIP_DEMUXERS, clip_type
 from pipeline.film.warp import Backend
 
 Bytes = NDArray[np.uint8]
@@ -175,7 +175,7 @@ def _opened(path: Path) -> Any:
         kind = clip_type(path)
         if kind is None:
             raise Unsupported("the clip is not an MP4, MOV or WebM film")
-        container = av.open(str(path), format=DEMUXERS[kind], options={"protocol_whitelist": "file"})
+        container = av.open(str(path), format=CLIP_DEMUXERS[kind], options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InvalidInput(f"the clip cannot be read: {type(error).__name__}") from None
     if not container.streams.video:

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import errors
 import process
 from settings import ROOT
 
 Report = Callable[[float, str], None]
+LOOK_SECONDS, LOOK_MEMORY_MB = 30.0, 1500
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Answer:
 
 def run_engine(
     module: str,
-    *arguments: Path,
+    *arguments: str | Path,
     timeout_seconds: float,
     stall_seconds: float | None = None,
     memory_mb: int,
@@ -63,3 +64,15 @@ def run_engine(
             raise kind(str(answer.lines.get("message", "no reason was given"))) from None
         raise
     return answer.lines
+
+
+def look_at(kind: Literal["clip", "sound"], path: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    """Open a stranger's film or sound, in a child only; InvalidInput or Unsupported when it cannot be used."""
+    run_engine(
+        "pipeline.film.plates",
+        f"--inspect-{kind}",
+        path,
+        timeout_seconds=LOOK_SECONDS,
+        memory_mb=LOOK_MEMORY_MB,
+        check=check,
+    )

@@ -30,11 +30,6 @@ def prepare(job: PlateJob) -> PlateReport:
     """Make the PNG of one scene: the user's picture, upright and no larger than a film needs, or art."""
     stage = STAGES[job.aspect]
     width, height = (round(side * PLATE_SCALE / 2) * 2 for side in (stage.width, stage.height))
-    if job.clip_path is not None:
-        from pipeline.film.clips import inspect_clip
-
-        facts = inspect_clip(job.clip_path)
-        return PlateReport(output=job.clip_path, width=facts.width, height=facts.height, source="clip")
     if job.image_path is None:
         _save(_art(job, width, height), job.output)
         return PlateReport(output=job.output, width=width, height=height, source="art")
@@ -87,15 +82,16 @@ def _inspect_sound(path: Path) -> dict[str, Any]:
     return inspect_sound(path)
 
 
+LOOKS = {"--inspect-clip": _inspect_clip, "--inspect-sound": _inspect_sound}
+
+
 def main(arguments: list[str]) -> int:
     """Run one order; 0 when done, 1 with the error as JSON."""
     try:
         if arguments[:1] == ["--inspect"]:
             answer = _inspect(arguments[1:])
-        elif arguments[:1] == ["--inspect-clip"] and len(arguments) == 2:
-            answer = _inspect_clip(Path(arguments[1]))
-        elif arguments[:1] == ["--inspect-sound"] and len(arguments) == 2:
-            answer = _inspect_sound(Path(arguments[1]))
+        elif len(arguments) == 2 and arguments[0] in LOOKS:
+            answer = LOOKS[arguments[0]](Path(arguments[1]))
         elif len(arguments) == 1:
             job = PlateJob.model_validate_json(Path(arguments[0]).read_bytes())
             answer = prepare(job).model_dump(mode="json")

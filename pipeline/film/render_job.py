@@ -68,10 +68,7 @@ class RenderJob(Frozen):
 
 
 class PlateJob(Frozen):
-    """The order for one scene's picture: from a user's file, or generated when `image_path` is None.
-
-    With `clip_path` a vendor's clip is looked at instead, and stays as it is.
-    """
+    """The order for one scene's picture: from a user's file, or generated when `image_path` is None."""
 
     aspect: Aspect = "9:16"
     style: Style = "minimal"
@@ -80,12 +77,11 @@ class PlateJob(Frozen):
     brand_color: str = ""
     image_path: Path | None = None
     image_name: str = Field("", description="the file's name as its owner knows it, for messages")
-    clip_path: Path | None = None
     output: Path
 
 
 class PlateReport(Frozen):
-    """What `python -m pipeline.film.plates` made or saw: the size in pixels and where the picture comes from."""
+    """What `python -m pipeline.film.plates` made: the size in pixels and where the picture comes from."""
 
     output: Path
     width: int

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from errors import InvalidInput, NeedsPerson, Overloaded, Permanent, RateLimited, Refused, StagecrewError, TooLarge
+from pipeline.film.kinds import HEAD_BYTES, media_type_of
 from pipeline.providers import prices
 from pipeline.providers.paid import Gate
-from pipeline.providers.vendor_files import media_type_of
 from pipeline.providers.vendor_http import Reply, VendorHttp, clean, error_of, object_of, retry_after_of, unreadable
 from pipeline.providers.vendor_key import gate_name
 from settings import Settings, get_settings
@@ -112,7 +112,7 @@ def gate_of(settings: Settings) -> Gate:
 
 def checked_sound(reply: Reply, *, paid: bool) -> Reply:
     """The reply when it is sound; JSON or a page with status 200 is none."""
-    found = media_type_of(reply.body[:64])
+    found = media_type_of(reply.body[:HEAD_BYTES])
     if found is None or not found.startswith("audio/"):
         raise unreadable("ElevenLabs", f"with {clean(reply.media_type) or 'something'} that is no sound", paid=paid)
     return reply

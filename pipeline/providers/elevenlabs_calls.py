@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 
 from errors import BadReply
+from pipeline.film.kinds import HEAD_BYTES, media_type_of
 from pipeline.providers import prices
 from pipeline.providers.base import HeardWord, Transcript
 from pipeline.providers.elevenlabs_api import CREDIT_USD, ID, ElevenLabsApi, checked_sound, cost_of
 from pipeline.providers.elevenlabs_words import Times, aligned
 from pipeline.providers.paid import Answer, Candidate, PaidCall, PaidFile, Pause
-from pipeline.providers.vendor_files import media_type_of
 from pipeline.providers.vendor_http import Reply, object_of, unreadable
 
 # Every plan may have it, and it is the models' own rate.
@@ -44,7 +44,7 @@ class _Call(PaidCall):
         self.request, self.most_usd = dict(request), most_usd
 
     def _file(self, body: bytes, name: str) -> dict[str, PaidFile]:
-        kind = media_type_of(body[:64]) or "audio/mpeg"
+        kind = media_type_of(body[:HEAD_BYTES]) or "audio/mpeg"
         path = self.folder / f".{hashlib.sha256(body).hexdigest()[:16]}.{'wav' if kind == 'audio/wav' else 'mp3'}"
         path.write_bytes(body)
         return {"sound": PaidFile(path, kind, f"{name}{path.suffix}")}

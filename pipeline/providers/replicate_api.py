@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from errors import InvalidInput, NeedsPerson, Permanent, StagecrewError, TooLarge
+from pipeline.film.kinds import HEAD_BYTES, media_type_of
 from pipeline.providers.paid import Gate
 from pipeline.providers.replicate_models import PICTURE, ReplicateModel
-from pipeline.providers.vendor_files import data_uri, media_type_of
+from pipeline.providers.vendor_files import data_uri
 from pipeline.providers.vendor_http import (
     Reply,
     VendorHttp,
@@ -96,7 +97,7 @@ class ReplicateApi:
     def picture(self, path: Path) -> str:
         """An address under which the models can read a picture: it holds a small one, a large one is uploaded."""
         body = path.read_bytes()
-        kind = media_type_of(body[:64])
+        kind = media_type_of(body[:HEAD_BYTES])
         if kind is None or not kind.startswith("image/"):
             raise InvalidInput(f"{path.name} is no picture")
         if len(body) > MOST_PICTURE_BYTES:

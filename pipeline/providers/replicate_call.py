@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from errors import BadReply, InvalidInput, Overloaded, Permanent, Refused, Transient
+from pipeline.film.engine import look_at
 from pipeline.providers import prices
 from pipeline.providers.paid import Answer, Candidate, PaidCall, PaidFile, Pause, Submitted
 from pipeline.providers.replicate_api import CREATE_SECONDS, UPLOAD_SECONDS, ReplicateApi, filled
@@ -39,7 +40,6 @@ _INPUT = re.compile(
     r"E006|invalid input|input validation|cannot identify image|unsupported image|invalid image", re.IGNORECASE
 )
 log = structlog.get_logger()
-CLIP_SECONDS, CLIP_MEMORY_MB = 60.0, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +269,7 @@ def _milliseconds(moment: Any) -> int | None:
 
 def _check_clip(path: Path, words: str) -> None:
     """A clip that a film cannot show is paid and of no use: looked at in a child, as any stranger's file."""
-    from pipeline.film.engine import run_engine
-
     try:
-        run_engine(
-            "pipeline.film.plates",
-            Path("--inspect-clip"),
-            path,
-            timeout_seconds=CLIP_SECONDS,
-            memory_mb=CLIP_MEMORY_MB,
-            check=lambda: None,
-        )
+        look_at("clip", path)
     except Permanent as error:
         raise BadReply(f"{words}{error}") from None

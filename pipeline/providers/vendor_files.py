@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from errors import BadReply, HostTrouble, Transient
+from pipeline.film.kinds import HEAD_BYTES, media_type_of
 from pipeline.providers.vendor_http import error_of, make_client, retry_after_of
 from pipeline.providers.vendor_wire import Wire
 
@@ -20,14 +21,6 @@ STALLED_SECONDS = 30.0
 # How the address of a file that was deleted, or whose signature ran out, is answered.
 GONE = {403, 404, 410}
 _DATA = re.compile(r"data:[^,;]*(?:;[^,;]*)*,", re.IGNORECASE)
-_BRANDS = {b"qt  ": "video/quicktime", b"avif": "image/avif"}
-_HEADS = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"\x1aE\xdf\xa3": "video/webm",
-    b"ID3": "audio/mpeg",
-}
 
 
 class OutputExpiredError(BadReply):
@@ -57,7 +50,7 @@ def fetch_output(
             with make_client() as client:
                 _download(client, url, output, vendor=vendor, most_bytes=most_bytes, seconds=seconds, check=check)
         with output.open("rb") as file:
-            found = media_type_of(file.read(64))
+            found = media_type_of(file.read(HEAD_BYTES))
     except OSError as error:
         output.unlink(missing_ok=True)
         raise HostTrouble(f"{output.name} cannot be written: {error.strerror or type(error).__name__}") from error
@@ -69,17 +62,6 @@ def fetch_output(
         output.unlink(missing_ok=True)
         raise BadReply(f"{vendor}: the file it made is neither a picture, a film nor sound")
     return found
-
-
-def media_type_of(head: bytes) -> str | None:
-    """What kind of file begins so; None for one of no kind that a vendor should have made."""
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "video/mp4")
-    if head[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12])
-    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0 and head[1] != 0xFF:
-        return "audio/mpeg"
-    return next((kind for start, kind in _HEADS.items() if head.startswith(start)), None)
 
 
 def data_uri(body: bytes, media_type: str) -> str:

@@ -8,7 +8,7 @@ from artifacts import Artifact
 from errors import InvalidInput, Permanent
 from pipeline.context import Context
 from pipeline.fetch import fetch
-from pipeline.film.engine import run_engine
+from pipeline.film.engine import look_at, run_engine
 from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
@@ -34,18 +34,18 @@ def video_gen(context: Context, scene: Scene) -> ScenePlate:
     image, name = _image(context, scene)
     if image is not None and (kind := clip_type(image)) is not None:
         try:
-            _run(context, PlateJob(aspect=context.payload.aspect, clip_path=image, output=image))
+            look_at("clip", image, check=context.check)
         except Permanent as error:
             raise type(error)(f"{name}: {error}") from None
         return _keep_clip(context, scene, image, kind)
-    plate = _plate(context, scene, image, name)
     if context.provider("film").hosted:
-        return _order_clip(context, scene, plate)
+        return _order_clip(context, scene, None if image is None else _plate(context, scene, image, name).output)
+    plate = _plate(context, scene, image, name)
     picture = context.keep(plate.output, media_type="image/png", name=f"plate-{scene.index}.png")
     return ScenePlate(index=scene.index, picture=picture, source=plate.source)
 
 
-def _order_clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlate:
+def _order_clip(context: Context, scene: Scene, still: Path | None) -> ScenePlate:
     """The vendor begins with the user's picture where there is one, and with words where there is none."""
     from pipeline.providers.clip_prompt import clip_order  # grammar that an idle worker need not know
 
@@ -56,7 +56,7 @@ def _order_clip(context: Context, scene: Scene, plate: PlateReport) -> ScenePlat
         style=payload.style,
         aspect=payload.aspect,
         seed=payload.seed,
-        still=None if plate.source == "art" else plate.output,
+        still=still,
     )
     film = context.provider("film")
     clip = film.clip(order, folder=context.workdir, check=context.check, ledger=context.ledger)
@@ -81,10 +81,6 @@ def _plate(context: Context, scene: Scene, image: Path | None, name: str) -> Pla
         image_name=name,
         output=context.workdir / "plate.png",
     )
-    return _run(context, order)
-
-
-def _run(context: Context, order: PlateJob) -> PlateReport:
     order_file = context.workdir / "plate.json"
     order_file.write_text(order.model_dump_json())
     answer = run_engine(

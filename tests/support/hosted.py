@@ -21,7 +21,6 @@ from database.tables import Base, Charge
 from errors import UnknownJob
 from pipeline.charges import STRANGERS_MARGIN_SECONDS
 from pipeline.context import Context
-from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.providers.vendor_wire import Wire
 from pipeline.stage import stages
 from redis_client.client import RedisClient
@@ -85,11 +84,6 @@ def prepare_answers(stub: Stub, scenes: int, *, clip_side: int = 64) -> None:
     stub.set(start_seconds=0, prediction_seconds=0, clip_side=clip_side)
 
 
-def unrendered(_context: Context, order: PlateJob) -> PlateReport:
-    """In place of the child process that prepares a picture or looks at a clip."""
-    return PlateReport(output=order.output, width=1, height=1, source="art")
-
-
 def join(context: Context) -> dict[str, Any]:
     """In place of the film: what it would be made of."""
     return {name: len(context.result(name)) for name in ("voice_gen", "video_gen")}
@@ -102,8 +96,7 @@ def cut_short(patch: pytest.MonkeyPatch, *, in_line: bool = False) -> None:
         patch.setitem(known, "video_gen", replace(known["video_gen"], needs=("script_gen", "voice_gen")))
     anything: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
     patch.setitem(known, "compositing", replace(known["compositing"], function=join, result=anything))
-    patch.setattr("pipeline.stages.video_gen._run", unrendered)
-    patch.setattr("pipeline.providers.replicate_call._check_clip", lambda _path, _words: None)  # a child of 0.5 s each
+    patch.setattr("pipeline.providers.replicate_call.look_at", lambda _kind, _path: None)  # a child of 0.5 s each
     patch.setattr("pipeline.providers.replicate_api.CREATES_PER_SECOND", 1000.0)
 
 
