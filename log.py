@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, TextIO
@@ -59,22 +59,22 @@ def redact(text: str) -> str:
 def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if not isinstance(value, str) or len(value) > 7:
-            event[name] = _clean(value)
+            event[name] = without_secrets(value)
     return event
 
 
-def _clean(value: Any) -> Any:
-    """The value without secrets, at any depth."""
+def without_secrets(value: Any, by: Callable[[str], str] = redact) -> Any:
+    """The value without secrets, at any depth; `by` makes a text so."""
     match value:
         case str():
-            return redact(value)
+            return by(value)
         case dict():
-            return {key: _clean(part) for key, part in value.items()}
+            return {key: without_secrets(part, by) for key, part in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_clean(part) for part in value]
+            return [without_secrets(part, by) for part in value]
         case None | bool() | int() | float():
             return value
-    return redact(repr(value))
+    return by(repr(value))
 
 
 TAIL_LINES = 200

@@ -23,14 +23,14 @@ def costs(
 ) -> None:
     """What paid calls have cost."""
     from database.costs import costs as find_costs
-    from database.costs import open_calls
+    from database.costs import doubtful_calls
     from pipeline.providers import prices
     from redis_client import redis_client
 
     if by not in {"day", "tenant", "provider", "pipeline", "job"}:
         raise InvalidInput(f"--by {by}: use day, tenant, provider, pipeline or job")
     if doubtful:
-        found = open_calls(redis_client.database, doubtful=True)
+        found = doubtful_calls(redis_client.database)
         _show(found, as_json, ("charge", "job", "stage", "call", "provider", "at most USD"), _doubtful_row)
         return
     since = datetime.now(UTC) - timedelta(days=days)
@@ -48,7 +48,7 @@ def budget(
         str | None, typer.Argument(metavar="SCOPE", help="day:2026-01-31, tenant:NAME or job:ID; none: all of them.")
     ] = None,
     cap: Annotated[
-        str | None, typer.Argument(metavar="USD", help="The most that may be spent; none: anything.")
+        str | None, typer.Argument(metavar="USD", help="The most that may be spent; none: as the settings say.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

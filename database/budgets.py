@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, and_, case, or_, select, update
+from sqlalchemy import Connection, case, func, or_, select, update
 
 from database.engine import Database, now_ms
 from database.statements import dialect_insert
@@ -64,10 +64,8 @@ def reserve(
         )
         connection.execute(first.on_conflict_do_nothing(index_elements=["scope"]))
         wanted = Budget.reserved_usd + Budget.spent_usd + amount
-        room = wanted <= Budget.cap_usd + CENTS
-        room = or_(
-            room, Budget.cap_usd.is_(None) if cap is None else and_(Budget.cap_usd.is_(None), wanted <= cap + CENTS)
-        )
+        own = Budget.cap_usd if cap is None else func.coalesce(Budget.cap_usd, cap)
+        room = or_(own.is_(None), wanted <= own + CENTS)
         taken = connection.execute(
             update(Budget)
             .where(Budget.scope == scope, room)

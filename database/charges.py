@@ -195,6 +195,12 @@ def settle(
         return False
 
 
+def settle_unanswered(database: Database, key: str, cost_usd: float, reason: str) -> bool:
+    """A call that was made, and whose answer nobody will have: its cost by estimate, and why; see `settle`."""
+    nothing: dict[str, Any] = {"result": None, "files": {}}
+    return settle(database, key, result=nothing, cost_usd=cost_usd, is_estimate=True, error=reason)
+
+
 def void(database: Database, key: str, reason: str, *, doubt: str | None = None) -> bool:
     """The call was not made, or is written off (`doubt`: why nobody can be sure); its reservation comes back."""
     with database.write() as connection:

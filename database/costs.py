@@ -50,23 +50,9 @@ def costs(database: Database, by: By, *, since_ms: int = 0, tenant: str | None =
     return [row | {name: float(row[name] or 0) for name in ("cost_usd", "estimated_usd")} for row in rows]
 
 
-def open_calls(database: Database, *, doubtful: bool = False) -> list[dict[str, Any]]:
-    """Calls that are under way, or with `doubtful` those that a person must decide."""
-    columns = (
-        Charge.idem_key,
-        Charge.job_id,
-        Charge.stage,
-        Charge.item,
-        Charge.call,
-        Charge.provider,
-        Charge.state,
-        Charge.doubt,
-        Charge.external_id,
-        Charge.estimate_usd,
-        Charge.intent_ms,
-    )
-    query = select(*columns).where(Charge.state.in_(OPEN)).order_by(Charge.intent_ms)
-    if doubtful:
-        query = query.where(Charge.doubt == "parked")
+def doubtful_calls(database: Database) -> list[dict[str, Any]]:
+    """The calls that a person must decide, the oldest first."""
+    columns = (Charge.idem_key, Charge.job_id, Charge.stage, Charge.call, Charge.provider, Charge.estimate_usd)
+    query = select(*columns).where(Charge.state.in_(OPEN), Charge.doubt == "parked").order_by(Charge.intent_ms)
     with database.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -40,13 +40,5 @@ def cancel_calls(database: Database, letter: Letter) -> None:
 def _cancel(database: Database, row: ChargeRecord) -> None:
     vendor: Any = registry.vendor(row.provider)
     cost = vendor.cancel_call(row.external_id)
-    charges.settle(
-        database,
-        row.key,
-        result={"result": None, "files": {}},
-        cost_usd=0.0 if cost is None else cost,
-        is_estimate=True,
-        external_id=row.external_id,
-        error="its job ended before",
-    )
+    charges.settle_unanswered(database, row.key, cost or 0.0, "its job ended before")
     log.info("call_cancelled", provider=row.provider, call=row.call, external_id=row.external_id, cost_usd=cost)

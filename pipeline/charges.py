@@ -34,7 +34,7 @@ from errors import (
     Unanswered,
     Unsupported,
 )
-from log import redact, redact_known
+from log import redact, redact_known, without_secrets
 from pipeline.gates import Gates
 from pipeline.providers.paid import Answer, Ledger, PaidCall, Submitted
 from pipeline.stop import StopSignal
@@ -174,9 +174,9 @@ class StageLedger(Ledger):
             with self._free(call, key):
                 answer = call.collect(external_id, self.gates.pause_for(external_id))
         except Unsupported as error:
-            # A person said that it was made, and there is no way to its answer: paid, and of no use.
-            answer = Answer(None, call.most_usd, is_estimate=True, external_id=external_id)
-            self._settle(call, key, answer, useless=str(error))
+            # A person said that it was made, and there is no way to its answer.
+            reason = str(error)
+            self._book(lambda: charges.settle_unanswered(self.database, key, call.most_usd, reason))
             raise BadReply(f"{call.provider}: the answer to {call.name} cannot be fetched any more") from error
         return self._settle(call, key, answer)
 
@@ -197,14 +197,14 @@ class StageLedger(Ledger):
             raise
         self.gates.answered(call.gate, key)
 
-    def _settle(self, call: PaidCall, key: str, answer: Answer, *, useless: str | None = None) -> Any:
-        """Files first, durably; then cost and answer in one commit of their own. `useless`: why nobody can use it."""
+    def _settle(self, call: PaidCall, key: str, answer: Answer) -> Any:
+        """Files first, durably; then cost and answer in one commit of their own."""
         files = {
             name: self.store.put(one.path, media_type=one.media_type, name=one.name)
             for name, one in answer.files.items()
         }
         kept = {
-            "result": _without_secrets(answer.result),
+            "result": without_secrets(answer.result, redact_known),  # a vendor can say our own key back to us
             "files": {name: one.model_dump() for name, one in files.items()},
         }
         settled = self._book(
@@ -215,13 +215,12 @@ class StageLedger(Ledger):
                 cost_usd=answer.cost_usd,
                 is_estimate=answer.is_estimate,
                 external_id=answer.external_id,
-                error=useless,
             )
         )
         log.info("call_settled", provider=call.provider, call=call.name, cost_usd=answer.cost_usd)
         if not settled:
             log.error("orphan_charge", provider=call.provider, call=call.name, external_id=answer.external_id)
-        return None if useless else self._accept(call, key, kept)
+        return self._accept(call, key, kept)
 
     # --- a call that was made before
 
@@ -251,8 +250,8 @@ class StageLedger(Ledger):
 
     def _in_doubt(self, call: PaidCall, row: ChargeRecord) -> tuple[Any] | None:
         """Intended, and nobody knows whether it was sent. Its answer; or None when it is written off."""
-        is_ours = row.doubt == "lost" and not call.searchable
-        wait = OWN_SECONDS if is_ours else row.deadline_seconds + STRANGERS_MARGIN_SECONDS
+        is_told = row.doubt == "lost" and not call.searchable
+        wait = OWN_SECONDS if is_told else row.deadline_seconds + STRANGERS_MARGIN_SECONDS
         if row.doubt == "parked":
             raise NeedsPerson(f"charge {row.key[:12]} of {row.provider} is in doubt")
         if row.age_seconds < wait:
@@ -301,18 +300,6 @@ class StageLedger(Ledger):
                     raise
                 log.warning("booking_deferred", error=str(error))
                 time.sleep(BOOK_PAUSE_SECONDS)
-
-
-def _without_secrets(said: Any) -> Any:
-    """An answer as it may be kept: a vendor can say our own key back to us."""
-    match said:
-        case str():
-            return redact_known(said)
-        case dict():
-            return {name: _without_secrets(value) for name, value in said.items()}
-        case list() | tuple():
-            return [_without_secrets(value) for value in said]
-    return said
 
 
 def _artifacts(files: Mapping[str, Any]) -> dict[str, Artifact]:

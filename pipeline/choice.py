@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import structlog
 
@@ -41,7 +41,7 @@ def provider_of(run: Run, step: Step, stage: Stage) -> str | None:
         return None
     kept = run.providers[stage.capability]
     following = next_provider(run, stage, kept)
-    if following is None or not _is_down(run, step, registry.get(cast("Capability", stage.capability), kept)):
+    if following is None or not (_is_last_try(run, step) or _is_out_of_order(run, stage.capability, kept)):
         return kept
     log.warning("provider_switched", capability=stage.capability, provider=following, instead_of=kept)
     run.known.forget_made_by_others(step.name, following)
@@ -52,8 +52,7 @@ def helper_of(run: Run, capability: str) -> str:
     """The provider of what a stage uses beside its own: the next one while the job's is down and the job allows it."""
     kept = run.providers[capability]
     following = _next(run, capability, kept)
-    gate = getattr(registry.get(cast("Capability", capability), kept), "gate", None)
-    return following if following and gate is not None and run.gates.is_open(gate.name) else kept
+    return following if following is not None and _is_out_of_order(run, capability, kept) else kept
 
 
 def next_provider(run: Run, stage: Stage, name: str | None) -> str | None:
@@ -68,11 +67,14 @@ def _next(run: Run, capability: str, name: str) -> str | None:
     return registry.fallback(cast("Capability", capability), name, run.settings, language=language)
 
 
-def _is_down(run: Run, step: Step, provider: Any) -> bool:
-    """Its breaker is open, or this would be the last try."""
+def _is_last_try(run: Run, step: Step) -> bool:
+    """Whether one more failure of this step would end its job."""
     policy, settings = run.pipeline.policy, run.settings
     allowed = settings.max_retries if policy.max_retries is None else policy.max_retries
-    if run.known.most_attempts(step.name) >= max(1, allowed):
-        return True
-    gate = getattr(provider, "gate", None)
+    return run.known.most_attempts(step.name) >= max(1, allowed)
+
+
+def _is_out_of_order(run: Run, capability: str, name: str) -> bool:
+    """Whether the breaker of a provider is open."""
+    gate = getattr(registry.get(cast("Capability", capability), name), "gate", None)
     return gate is not None and run.gates.is_open(gate.name)

@@ -11,7 +11,7 @@ from artifacts import Artifact, find_artifacts
 from database.jobs import find_job, find_stages
 from database.replays import insert_replay
 from errors import InvalidInput
-from pipeline.catalog.base import Step, find_pipeline, validate_payload
+from pipeline.catalog.base import PaidPayload, Step, find_pipeline, validate_payload
 from pipeline.catalog.complaints import nearest
 from pipeline.stage import find_stage, plan_steps
 from redis_client.client import RedisClient
@@ -19,7 +19,7 @@ from redis_client.door import EnqueueOptions
 
 LONGEST_ID = 128
 # Fields that say how a job runs; no result depends on them.
-ABOUT_THE_RUN = frozenset({"stop_after", "max_cost_usd", "over_budget", "fallback"})
+ABOUT_THE_RUN = frozenset({"stop_after", *PaidPayload.model_fields})
 
 
 @dataclass(frozen=True, slots=True)
