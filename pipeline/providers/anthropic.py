@@ -18,11 +18,12 @@ from pipeline.providers import prices
 from pipeline.providers.anthropic_client import VENDOR, AnthropicClient
 from pipeline.providers.asked import AskedModerator, AskedWriter
 from pipeline.providers.base import Capability, Check, Estimate, Question
+from pipeline.providers.hosted import Hosted
 from pipeline.providers.paid import Answer, Gate, Ledger, PaidCall, Submitted
 from pipeline.providers.questions import CUT_OFF, ENDED, REFUSED, read_answer, schema_of, system_of
 from pipeline.providers.vendor_http import clean
 from pipeline.providers.vendor_key import gate_name
-from settings import get_settings
+from settings import Settings, get_settings
 
 WHOLE_SECONDS = 300.0
 MODERATION_MODEL = "claude-haiku-5-5"
@@ -32,17 +33,21 @@ ENDINGS = {"refusal": REFUSED, "max_tokens": CUT_OFF, "model_context_window_exce
 T = TypeVar("T", bound=BaseModel)
 
 
-class AnthropicAuthor:
+class AnthropicAuthor(Hosted[AnthropicClient]):
     """Answers questions (capability `text`)."""
 
     name: ClassVar[str] = VENDOR
     capability: ClassVar[Capability] = "text"
-    version: ClassVar[str] = "1"
-    hosted: ClassVar[bool] = True
+    key: ClassVar[str] = "anthropic_api_key"
 
     def __init__(self, model: str | None = None) -> None:
         """`model`: None takes ANTHROPIC_MODEL."""
-        self._model, self.client = model, AnthropicClient()
+        super().__init__()
+        self._model = model
+
+    def open_api(self, settings: Settings) -> AnthropicClient:
+        """The SDK under the key."""
+        return AnthropicClient(settings)
 
     @property
     def model(self) -> str:
@@ -57,9 +62,7 @@ class AnthropicAuthor:
 
     def available(self) -> str | None:
         """None when the SDK and a key are there."""
-        if find_spec("anthropic") is None:
-            return "the package anthropic is not installed."
-        return None if get_settings().anthropic_api_key else "ANTHROPIC_API_KEY is not set."
+        return super().available() if find_spec("anthropic") else "the package anthropic is not installed."
 
     def ask(self, question: Question[T], check: Check, ledger: Ledger) -> T:
         """The answer, once paid for; Refused, or BadReply when it is no use (then the next try asks again)."""
@@ -80,12 +83,8 @@ class AnthropicAuthor:
 
     def cancel_call(self, external_id: str) -> float | None:
         """Only batches can be cancelled; what was answered by then is billed, and cannot be told yet."""
-        self.client.free(lambda claude: claude.messages.batches.cancel(external_id))
+        self.api().free(lambda claude: claude.messages.batches.cancel(external_id))
         return None
-
-    def close(self) -> None:
-        """Let go of connections."""
-        self.client.close()
 
 
 class AnthropicWriter(AskedWriter):
@@ -136,7 +135,7 @@ class AskedQuestion(PaidCall):
         def ask(claude: Any) -> None:
             heard.listen(claude.messages.create(stream=True, **self.params))
 
-        self.vendor.client.paid(self.deadline_seconds, ask, began=lambda: heard.began)
+        self.vendor.api().paid(self.deadline_seconds, ask, began=lambda: heard.began)
         return answer_of(heard.message, self.vendor.model)
 
     def accept(self, result: Any, files: Mapping[str, Path]) -> Any:

@@ -34,7 +34,7 @@ class BatchedQuestion(AskedQuestion):
         """Hand it in."""
         del key
         order: Any = [{"custom_id": self.custom_id, "params": self.params}]
-        made = self.vendor.client.paid(
+        made = self.vendor.api().paid(
             self.deadline_seconds, lambda claude: _known(claude.messages.batches.create(requests=order))
         )
         return Submitted(made.id)
@@ -44,7 +44,7 @@ class BatchedQuestion(AskedQuestion):
         for look in range(LOOKS):
             if look:
                 pause(LOOK_SECONDS)
-            batch = self.vendor.client.free(lambda claude: claude.messages.batches.retrieve(external_id))
+            batch = self.vendor.api().free(lambda claude: claude.messages.batches.retrieve(external_id))
             if batch.processing_status == "ended":
                 return self._answer(external_id)
         raise NotNow(f"anthropic has not come to the batch {external_id} yet", retry_after=AGAIN_SECONDS)
@@ -52,7 +52,7 @@ class BatchedQuestion(AskedQuestion):
     def search(self, since_ms: int) -> Sequence[Candidate]:
         """Batches that hold this very question. One that is still under way cannot be looked into: NotNow until it ends."""
         found = []
-        for batch in self.vendor.client.free(lambda claude: _since(claude, since_ms - MARGIN_MS)):
+        for batch in self.vendor.api().free(lambda claude: _since(claude, since_ms - MARGIN_MS)):
             counts = batch.request_counts
             if counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired != 1:
                 continue
@@ -81,7 +81,7 @@ class BatchedQuestion(AskedQuestion):
                     return found
             return None
 
-        return self.vendor.client.free(look)
+        return self.vendor.api().free(look)
 
     def accept(self, result: Any, files: Any) -> Any:
         """The answer as its type; BadReply for one that has ended without."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from errors import Permanent, StagecrewError, Unanswered
 from pipeline.providers.vendor_http import GATEWAY_TIMEOUTS, clean, error_of, retry_after_of
 from pipeline.providers.vendor_wire import CONNECT_SECONDS, Wire
-from settings import get_settings
+from settings import Settings
 
 VENDOR = "anthropic"
 PUBLIC_URL = "https://api.anthropic.com"
@@ -24,12 +24,13 @@ T = TypeVar("T")
 
 
 class AnthropicClient:
-    """One SDK client for the key and address that are set; any number of threads may use it."""
+    """One SDK client under one key; any number of threads may use it."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, settings: Settings) -> None:
+        if settings.anthropic_api_key is None:
+            raise Permanent("anthropic: ANTHROPIC_API_KEY is not set")
         self._wires = threading.local()
-        self._made: tuple[tuple[SecretStr, str | None], Any] | None = None
+        self._client = self._new(settings.anthropic_api_key, settings.anthropic_base_url)
 
     def paid(self, seconds: float, ask: Callable[[Any], T], *, began: Callable[[], bool] = lambda: False) -> T:
         """A request that costs money, over in `seconds`. Unanswered when it may have been taken.
@@ -43,18 +44,16 @@ class AnthropicClient:
         return self._ask(FREE_SECONDS, ask, lambda: False, paid=False)
 
     def close(self) -> None:
-        """Let go of it; the next request makes another one."""
-        with self._lock:
-            self._shut()
+        """Let go of its connections."""
+        self._client.close()
 
     def _ask(self, seconds: float, ask: Callable[[Any], T], began: Callable[[], bool], *, paid: bool) -> T:
-        client = self._client()
         import anthropic
 
         with Wire(VENDOR, seconds, paid=paid) as wire:
             self._wires.now = wire
             try:
-                return ask(client.with_options(timeout=_timeout(seconds)))
+                return ask(self._client.with_options(timeout=_timeout(seconds)))
             except StagecrewError:
                 raise
             except anthropic.APIStatusError as error:
@@ -65,22 +64,6 @@ class AnthropicClient:
                 raise wire.failure(type(error.__cause__ or error).__name__) from None
             finally:
                 self._wires.now = None
-
-    def _client(self) -> Any:
-        settings = get_settings()
-        if settings.anthropic_api_key is None:
-            raise Permanent("anthropic: ANTHROPIC_API_KEY is not set")
-        known = settings.anthropic_api_key, settings.anthropic_base_url
-        with self._lock:
-            if self._made is None or self._made[0] != known:
-                self._shut()
-                self._made = known, self._new(*known)
-            return self._made[1]
-
-    def _shut(self) -> None:
-        if self._made is not None:
-            self._made[1].close()
-        self._made = None
 
     def _new(self, key: SecretStr, base_url: str | None) -> Any:
         import anthropic

@@ -7,8 +7,9 @@ from typing import ClassVar, Protocol
 
 from pipeline.film.script import Script
 from pipeline.providers.base import Author, Brief, Capability, Check, Estimate, Vendor, Verdict
+from pipeline.providers.drafts import script_of
 from pipeline.providers.paid import Gate, Ledger
-from pipeline.providers.script_question import script_of, script_question
+from pipeline.providers.script_question import drafts_of, script_question
 from pipeline.providers.verdict_question import verdict_of, verdict_question
 
 
@@ -51,8 +52,8 @@ class AskedWriter(Asking):
 
     def write(self, brief: Brief, check: Check, ledger: Ledger) -> Script:
         """The script for this brief; Refused when the model will not write it, BadReply when it is no use."""
-        question = script_question(brief)
-        return script_of(self.author.ask(question, check, ledger), brief, provider=self.name)
+        answer = self.author.ask(script_question(brief), check, ledger)
+        return script_of(brief, drafts_of(answer), provider=self.name)
 
     def estimate(self, brief: Brief) -> Estimate:
         """What writing it costs."""

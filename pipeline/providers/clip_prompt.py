@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.film.script import Aspect, Scene, Style
 from pipeline.providers.base import ClipOrder
-from pipeline.providers.local_writer import GAP_SECONDS
+from pipeline.providers.drafts import GAP_SECONDS
 from pipeline.providers.speech import speech_seconds
 
 MOODS: dict[Style, str] = {

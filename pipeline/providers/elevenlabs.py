@@ -12,7 +12,7 @@ import structlog
 from errors import InvalidInput, TooLarge, Unsupported
 from pipeline.providers import prices
 from pipeline.providers.base import Capability, Check, Estimate, Speech, Transcript
-from pipeline.providers.elevenlabs_api import ID, Connection, gate_of
+from pipeline.providers.elevenlabs_api import ID, ElevenLabsApi, gate_of
 from pipeline.providers.elevenlabs_calls import (
     EFFECT_SECONDS,
     MUSIC_SECONDS,
@@ -22,10 +22,11 @@ from pipeline.providers.elevenlabs_calls import (
     transcript_usd,
 )
 from pipeline.providers.elevenlabs_words import fits, spread
+from pipeline.providers.hosted import Hosted
 from pipeline.providers.paid import Gate, Ledger
 from pipeline.providers.speech import finish, language_tag, part_of, tokens_of
 from pipeline.providers.vendor_sound import sound_seconds, to_wav
-from settings import get_settings
+from settings import Settings, get_settings
 
 # What the multilingual model of the second generation reads; the fast ones add three, later ones read seventy and more.
 V2 = {
@@ -44,28 +45,20 @@ LEAST_BYTES_A_SECOND = 2_000
 log = structlog.get_logger()
 
 
-class _ElevenLabs:
+class _ElevenLabs(Hosted[ElevenLabsApi]):
     """What all capabilities do the same way."""
 
     name: ClassVar[str] = "elevenlabs"
-    version: ClassVar[str] = "1"
-    hosted: ClassVar[bool] = True
+    key: ClassVar[str] = "elevenlabs_api_key"
 
-    def __init__(self) -> None:
-        self._connection = Connection()
+    def open_api(self, settings: Settings) -> ElevenLabsApi:
+        """Its API under the key."""
+        return ElevenLabsApi(settings)
 
     @property
     def gate(self) -> Gate:
         """ELEVENLABS_SLOTS calls at a time for each key."""
         return gate_of(get_settings())
-
-    def available(self) -> str | None:
-        """None when there is a key."""
-        return None if get_settings().elevenlabs_api_key else "ELEVENLABS_API_KEY is not set."
-
-    def close(self) -> None:
-        """Let go of connections."""
-        self._connection.close()
 
     def cancel_call(self, external_id: str) -> float | None:
         """Nothing: its calls are answered while one waits, and then they are over."""
@@ -133,7 +126,7 @@ class ElevenLabsSpeaker(_ElevenLabs):
         }
         if not settings.elevenlabs_model.endswith("multilingual_v2"):
             body["language_code"] = language_tag(language).split("-")[0]
-        return SpeechCall(self._connection.api(), folder, text=text, voice=voice, body=body)
+        return SpeechCall(self.api(), folder, text=text, voice=voice, body=body)
 
 
 class ElevenLabsSound(_ElevenLabs):
@@ -148,7 +141,7 @@ class ElevenLabsSound(_ElevenLabs):
         body = {"text": prompt, "duration_seconds": length, "prompt_influence": 0.4, "model_id": EFFECT_MODEL}
         usd = prices.SOUND_EFFECT_USD
         call = SoundCall(
-            "effect", self._connection.api(), output.parent,
+            "effect", self.api(), output.parent,
             path="/sound-generation", body=body, usd=usd, seconds=EFFECT_SECONDS,
         )  # fmt: skip
         return _as_wav(ledger.charge(call), output)
@@ -164,9 +157,7 @@ class ElevenLabsSound(_ElevenLabs):
             "force_instrumental": True,
         }
         usd = prices.MUSIC_MINUTE_USD * length / 60
-        call = SoundCall(
-            "music", self._connection.api(), output.parent, path="/music", body=body, usd=usd, seconds=MUSIC_SECONDS
-        )
+        call = SoundCall("music", self.api(), output.parent, path="/music", body=body, usd=usd, seconds=MUSIC_SECONDS)
         return _as_wav(ledger.charge(call), output)
 
 
@@ -194,9 +185,7 @@ class ElevenLabsTranscriber(_ElevenLabs):
         if speakers is not None:
             fields["num_speakers"] = str(speakers)
         seconds = sound_seconds(audio) or size / LEAST_BYTES_A_SECOND
-        call = TranscriptCall(
-            self._connection.api(), audio, digest=digest, fields=fields, most_usd=transcript_usd(seconds)
-        )
+        call = TranscriptCall(self.api(), audio, digest=digest, fields=fields, most_usd=transcript_usd(seconds))
         found: Transcript = ledger.charge(call)
         return found
 

@@ -17,7 +17,7 @@ from pipeline.providers import prices
 from pipeline.providers.paid import Gate
 from pipeline.providers.vendor_http import Reply, VendorHttp, clean, error_of, object_of, retry_after_of, unreadable
 from pipeline.providers.vendor_key import gate_name
-from settings import Settings, get_settings
+from settings import Settings
 
 HOME = "https://api.elevenlabs.io"
 READ_SECONDS, AUDIO_SECONDS = 20.0, 120.0
@@ -81,28 +81,6 @@ class ElevenLabsApi:
     def close(self) -> None:
         """Let go of connections."""
         self.http.close()
-
-
-class Connection:
-    """Opens the API at its first use and when the settings have changed."""
-
-    def __init__(self) -> None:
-        self._api: ElevenLabsApi | None = None
-        self._settings: Settings | None = None
-
-    def api(self) -> ElevenLabsApi:
-        """The API as the settings of this process say; InvalidInput without a key."""
-        settings = get_settings()
-        if self._api is None or self._settings is not settings:
-            self.close()
-            self._api, self._settings = ElevenLabsApi(settings), settings
-        return self._api
-
-    def close(self) -> None:
-        """Let go of it; a later call opens it again."""
-        api, self._api = self._api, None
-        if api is not None:
-            api.close()
 
 
 def gate_of(settings: Settings) -> Gate:

@@ -11,31 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from errors import InvalidInput
-from pipeline.film.script import Scene, SceneKind, Script
+from pipeline.film.script import SceneKind, Script
 from pipeline.providers import grammar
 from pipeline.providers.base import Brief, Capability, Check, Estimate
+from pipeline.providers.drafts import GAP_SECONDS, LEAD_SECONDS, TAIL_SECONDS, Draft, script_of
 from pipeline.providers.grammar import Shape
 from pipeline.providers.paid import Ledger
 from pipeline.providers.phrases import BARE, SEVERAL, STYLES, Phrases
 from pipeline.providers.speech import is_english, speech_seconds
 
-LEAD_SECONDS, TAIL_SECONDS, GAP_SECONDS = 0.4, 0.8, 0.35
 MOST_FEATURES, MOST_SENTENCES, MOST_LINES = 16, 14, 4
 SHORT_SCENE_SECONDS = 2.0
 SHORT_FILM_SECONDS = 12.0
 _AMOUNT = re.compile(r"[$€£¥₹]?\s?\d[\d.,]*\s?(?:[$€£¥₹]|[A-Za-z]{3})?")
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A scene before it has a place and a picture."""
-
-    kind: SceneKind
-    narration: str
-    headline: str
-    kicker: str = ""
-    lines: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,19 +111,7 @@ class LocalWriter:
         material = _material(brief, name, voice)
         target = brief.duration_seconds - LEAD_SECONDS - TAIL_SECONDS
         drafts = _arrange(material, best_plan(material, target, voice), voice)
-        scenes = [
-            Scene(
-                index=index,
-                kind=draft.kind,
-                narration=draft.narration,
-                headline=draft.headline,
-                kicker=draft.kicker,
-                lines=draft.lines,
-                image=image_of(index, len(drafts), brief.images),
-            )
-            for index, draft in enumerate(drafts)
-        ]
-        return Script(style=brief.style, language=brief.language, scenes=tuple(scenes), provider=self.name)
+        return script_of(brief, drafts, provider=self.name)
 
 
 def film_seconds(script: Script) -> float:
@@ -371,10 +347,3 @@ def _said(text: str) -> str:
 
 def _letters(text: str) -> str:
     return "".join(sign for sign in text.lower() if sign.isalnum())
-
-
-def image_of(index: int, scenes: int, images: int) -> int | None:
-    """Which image a scene shows: all of them in order when there are enough scenes, else spread over them."""
-    if images <= 0:
-        return None
-    return index * images // scenes if images >= scenes else index % images

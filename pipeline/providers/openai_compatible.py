@@ -5,7 +5,6 @@ Calls cost nothing that we know of, but they take minutes: they go through the l
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -15,28 +14,32 @@ from pydantic import BaseModel
 from errors import Permanent, StagecrewError
 from pipeline.providers.asked import AskedWriter
 from pipeline.providers.base import Capability, Check, Estimate, Question
+from pipeline.providers.hosted import Hosted
 from pipeline.providers.paid import Answer, Gate, Ledger, PaidCall, Submitted
 from pipeline.providers.questions import CUT_OFF, ENDED, REFUSED, read_answer, schema_of, system_of
 from pipeline.providers.vendor_http import Reply, VendorHttp, clean, error_of, object_of, retry_after_of, unreadable
 from pipeline.providers.vendor_key import gate_name
-from settings import get_settings
+from settings import Settings, get_settings
 
 VENDOR = "openai_compatible"
 WHOLE_SECONDS = 900.0
 T = TypeVar("T", bound=BaseModel)
 
 
-class CompatibleAuthor:
+class CompatibleAuthor(Hosted[VendorHttp]):
     """Answers questions (capability `text`)."""
 
     name: ClassVar[str] = VENDOR
     capability: ClassVar[Capability] = "text"
-    version: ClassVar[str] = "1"
-    hosted: ClassVar[bool] = True
+    key: ClassVar[str] = "llm_base_url"
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._http: tuple[tuple[str, str], VendorHttp] | None = None
+    def open_api(self, settings: Settings) -> VendorHttp:
+        """The server that is set."""
+        if reason := self.available():
+            raise Permanent(f"{VENDOR}: {reason}")
+        key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return VendorHttp(VENDOR, str(settings.llm_base_url), headers, _explain)
 
     @property
     def gate(self) -> Gate:
@@ -45,10 +48,7 @@ class CompatibleAuthor:
 
     def available(self) -> str | None:
         """None when an address and a model are set."""
-        settings = get_settings()
-        if not settings.llm_base_url:
-            return "LLM_BASE_URL is not set."
-        return None if settings.llm_model else "LLM_MODEL is not set."
+        return super().available() or (None if get_settings().llm_model else "LLM_MODEL is not set.")
 
     def ask(self, question: Question[T], check: Check, ledger: Ledger) -> T:
         """The answer; Refused, or BadReply when it is no use."""
@@ -65,26 +65,6 @@ class CompatibleAuthor:
         """It has no calls that go on by themselves."""
         del external_id
         return None
-
-    def http(self) -> VendorHttp:
-        """The server that is set."""
-        settings = get_settings()
-        if reason := self.available():
-            raise Permanent(f"{VENDOR}: {reason}")
-        key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
-        known = str(settings.llm_base_url), key
-        with self._lock:
-            if self._http is None or self._http[0] != known:
-                headers = {"authorization": f"Bearer {key}"} if key else {}
-                self._http = known, VendorHttp(VENDOR, known[0], headers, _explain)
-            return self._http[1]
-
-    def close(self) -> None:
-        """Let go of connections."""
-        with self._lock:
-            if self._http is not None:
-                self._http[1].close()
-            self._http = None
 
 
 class CompatibleWriter(AskedWriter):
@@ -120,7 +100,7 @@ class Completion(PaidCall):
     def send(self, key: str) -> Submitted | Answer:
         """Ask, and read the whole answer."""
         del key
-        reply = self.vendor.http().ask(
+        reply = self.vendor.api().ask(
             "POST", "/chat/completions", seconds=self.deadline_seconds, paid=True, json=self.request
         )
         found = object_of(reply, VENDOR, paid=True)

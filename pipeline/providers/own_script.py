@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.film.script import Scene, SceneKind, Script
+from pipeline.film.script import SceneKind, Script
 from pipeline.providers.base import Brief
+from pipeline.providers.drafts import Draft, script_of
 from pipeline.providers.grammar import short_headline
-from pipeline.providers.local_writer import image_of
 
 
 def own_script(brief: Brief, given: Sequence[Any]) -> Script:
     """`given`: scenes with narration, kind, headline, kicker and lines (pipeline/catalog/product_video.py)."""
-    scenes = tuple(
-        Scene(
-            index=index,
-            kind=(kind := one.kind or _kind(index, len(given), has_lines=bool(one.lines))),
-            narration=one.narration,
-            headline=one.headline or _headline(brief, kind, one.narration),
-            kicker=one.kicker,
-            lines=one.lines,
-            image=image_of(index, len(given), brief.images),
-        )
-        for index, one in enumerate(given)
-    )
-    return Script(style=brief.style, language=brief.language, scenes=scenes, provider="own")
+    return script_of(brief, [_draft(brief, one, at, len(given)) for at, one in enumerate(given)], provider="own")
+
+
+def _draft(brief: Brief, one: Any, at: int, count: int) -> Draft:
+    kind = one.kind or _kind(at, count, has_lines=bool(one.lines))
+    return Draft(kind, one.narration, one.headline or _headline(brief, kind, one.narration), one.kicker, one.lines)
 
 
 def _kind(index: int, count: int, *, has_lines: bool) -> SceneKind:

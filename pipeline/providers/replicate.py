@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from errors import InvalidInput, Permanent
 from pipeline.providers.base import Capability, Check, Clip, ClipOrder, Estimate
+from pipeline.providers.hosted import Hosted
 from pipeline.providers.paid import Gate, Ledger
-from pipeline.providers.replicate_api import Connection, gate_of
+from pipeline.providers.replicate_api import ReplicateApi, gate_of
 from pipeline.providers.replicate_call import Picture, Prediction
 from pipeline.providers.replicate_models import (
     CUT_OUT_MODEL,
@@ -19,37 +20,29 @@ from pipeline.providers.replicate_models import (
     find_model,
 )
 from pipeline.providers.vendor_http import KeyRefusedError
-from settings import get_settings
+from settings import Settings, get_settings
 
 MOST_SEED = 2**31
 
 
-class _Replicate:
+class _Replicate(Hosted[ReplicateApi]):
     """What both capabilities do the same way."""
 
     name: ClassVar[str] = "replicate"
-    version: ClassVar[str] = "1"
-    hosted: ClassVar[bool] = True
+    key: ClassVar[str] = "replicate_api_token"
 
-    def __init__(self) -> None:
-        self._connection = Connection()
+    def open_api(self, settings: Settings) -> ReplicateApi:
+        """Its API under the key."""
+        return ReplicateApi(settings)
 
     @property
     def gate(self) -> Gate:
         """Ten calls a second and REPLICATE_SLOTS at a time for each token."""
         return gate_of(get_settings())
 
-    def available(self) -> str | None:
-        """None when there is a token."""
-        return None if get_settings().replicate_api_token else "REPLICATE_API_TOKEN is not set."
-
-    def close(self) -> None:
-        """Let go of connections."""
-        self._connection.close()
-
     def cancel_call(self, external_id: str) -> float | None:
         """Stop a prediction; what it costs all the same by our table, None when that is nothing or unknown."""
-        api = self._connection.api()
+        api = self.api()
         try:
             seen = api.cancel(external_id)
         except KeyRefusedError:
@@ -88,9 +81,7 @@ class ReplicateFilm(_Replicate):
         """See Filmer; Unsupported when the model wants a picture and the order has none, OutputExpiredError (BadReply)."""
         model = find_model(get_settings().replicate_video_model, "video")
         picture = Picture.of(order.image, order.image_digest) if order.image else None
-        call = Prediction(
-            "clip", self._connection.api(), model, _wish(order), picture=picture, folder=folder, check=check
-        )
+        call = Prediction("clip", self.api(), model, _wish(order), picture=picture, folder=folder, check=check)
         path, media_type = ledger.charge(call)
         return Clip(path, media_type, self.name, model.name)
 
@@ -118,7 +109,7 @@ class ReplicateEnhancer(_Replicate):
     ) -> Path:
         call = Prediction(
             kind,
-            self._connection.api(),
+            self.api(),
             find_model(name, kind),
             Wish(has_picture=True),
             picture=Picture.of(image, digest),

@@ -28,7 +28,7 @@ from pipeline.providers.vendor_http import (
     unreadable,
 )
 from pipeline.providers.vendor_key import gate_name
-from settings import Settings, get_settings
+from settings import Settings
 
 HOME = "https://api.replicate.com"
 CREATE_SECONDS, READ_SECONDS, UPLOAD_SECONDS = 60.0, 20.0, 60.0
@@ -135,28 +135,6 @@ def gate_of(settings: Settings) -> Gate:
     """What the fleet shares of a token."""
     name = gate_name("replicate", settings.replicate_api_token)
     return Gate(name, per_second=CREATES_PER_SECOND, slots=settings.replicate_slots)
-
-
-class Connection:
-    """Opens the API at its first use and when the settings have changed; shared by what Replicate can do."""
-
-    def __init__(self) -> None:
-        self._api: ReplicateApi | None = None
-        self._settings: Settings | None = None
-
-    def api(self) -> ReplicateApi:
-        """The API as the settings of this process say; InvalidInput without a token."""
-        settings = get_settings()
-        if self._api is None or self._settings is not settings:
-            self.close()
-            self._api, self._settings = ReplicateApi(settings), settings
-        return self._api
-
-    def close(self) -> None:
-        """Let go of it; a later call opens it again."""
-        api, self._api = self._api, None
-        if api is not None:
-            api.close()
 
 
 def filled(given: Any, picture: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The question for a film's script, and its answer made into a Script after a check of every promise it makes."""
+"""The question for a film's script, and its answer as scenes after a check of every promise it makes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from errors import BadReply
-from pipeline.film.script import Scene, Script
 from pipeline.providers.base import Brief, Question
-from pipeline.providers.local_writer import GAP_SECONDS, image_of
+from pipeline.providers.drafts import GAP_SECONDS, Draft
 from pipeline.providers.speech import speech_seconds
 
 FEWEST, MOST = 2, 14
@@ -93,18 +92,6 @@ def check_script(answer: ScriptAnswer, brief: Brief) -> None:
             raise BadReply(f"the script says {min(invented)}, which the payload does not")
 
 
-def script_of(answer: ScriptAnswer, brief: Brief, *, provider: str) -> Script:
-    """A checked answer as a Script; its images are shared out as the local writer does it."""
-    scenes = tuple(
-        Scene(
-            index=index,
-            kind=scene.kind,
-            narration=scene.narration,
-            headline=scene.headline,
-            kicker=scene.kicker,
-            lines=tuple(scene.lines),
-            image=image_of(index, len(answer.scenes), brief.images),
-        )
-        for index, scene in enumerate(answer.scenes)
-    )
-    return Script(style=brief.style, language=brief.language, scenes=scenes, provider=provider)
+def drafts_of(answer: ScriptAnswer) -> list[Draft]:
+    """The scenes of a checked answer."""
+    return [Draft(one.kind, one.narration, one.headline, one.kicker, tuple(one.lines)) for one in answer.scenes]

@@ -70,7 +70,7 @@ def subject(stub: Stub, film: ReplicateFilm, tmp_path: Path) -> Subject:
 
 
 def prediction(film: ReplicateFilm, folder: Path, order: ClipOrder = ORDER, image: Path | None = None) -> Prediction:
-    api, model = film._connection.api(), find_model("google/veo-3-fast", "video")
+    api, model = film.api(), find_model("google/veo-3-fast", "video")
     picture = replicate_call.Picture.of(image) if image else None
     wish = Wish(order.prompt, order.seconds, order.aspect, order.seed, image is not None)
     return Prediction("clip", api, model, wish, picture=picture, folder=folder, check=no_check)

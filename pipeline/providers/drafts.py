@@ -1,0 +1,48 @@
+"""A script before its scenes have their places and pictures, whoever has written them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.film.script import Scene, SceneKind, Script
+from pipeline.providers.base import Brief
+
+# What a film adds to its speech: before it, after it, and between two scenes.
+LEAD_SECONDS, TAIL_SECONDS, GAP_SECONDS = 0.4, 0.8, 0.35
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A scene before it has a place and a picture."""
+
+    kind: SceneKind
+    narration: str
+    headline: str
+    kicker: str = ""
+    lines: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str) -> Script:
+    """The drafts as the script of a film."""
+    scenes = tuple(
+        Scene(
+            index=index,
+            kind=draft.kind,
+            narration=draft.narration,
+            headline=draft.headline,
+            kicker=draft.kicker,
+            lines=draft.lines,
+            image=_image(index, len(drafts), brief.images),
+        )
+        for index, draft in enumerate(drafts)
+    )
+    return Script(style=brief.style, language=brief.language, scenes=scenes, provider=provider)
+
+
+def _image(index: int, scenes: int, images: int) -> int | None:
+    """Which image a scene shows: all of them in order when there are enough scenes, else spread over them."""
+    if images <= 0:
+        return None
+    return index * images // scenes if images >= scenes else index % images
