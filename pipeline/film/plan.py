@@ -9,9 +9,9 @@ from itertools import pairwise
 from pipeline.film import captions, scenes
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
-from pipeline.film.scenes import Extract, SceneView
 from pipeline.film.themes import THEMES, theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
+from pipeline.film.views import Extract, SceneView
 
 LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
 GAP_SECONDS, SHORTEST_GAP, LONGEST_GAP = 0.3, 0.25, 0.4

@@ -18,9 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from errors import InvalidInput, StagecrewError
+from pipeline.film.grounds import PLATE_SCALE
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import PlateJob, PlateReport, first_fault
-from pipeline.film.scenes import PLATE_SCALE
 from pipeline.film.themes import theme_of
 
 PNG_LEVEL = 1  # plates are read once, by ourselves

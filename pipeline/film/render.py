@@ -20,8 +20,8 @@ from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
 from pipeline.film import ass
 from pipeline.film.plan import plan
 from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
-from pipeline.film.scenes import Extract
 from pipeline.film.timeline import Timeline
+from pipeline.film.views import Extract
 
 Report = Callable[[float, str], None]
 

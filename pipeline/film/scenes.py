@@ -6,71 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.film import fonts
-from pipeline.film.layout import Rect, Stage, clean, fit
-from pipeline.film.render_job import RenderJob
-from pipeline.film.script import Scene, SceneKind
-from pipeline.film.themes import Theme, contrast, luminance, mix, on, readable_accent
-from pipeline.film.timeline import Label, Picture, Plate, Shape, Shot, Sprite
+from pipeline.film.grounds import artwork, card, extended, ground, shot, veil
+from pipeline.film.layout import Rect, clean, fit
+from pipeline.film.script import SceneKind
+from pipeline.film.themes import Theme, contrast, mix, on, readable_accent
+from pipeline.film.timeline import Label, Shape, Shot
 from pipeline.film.typeset import Look, block, measure
+from pipeline.film.views import WHITE, SceneView
 
-PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
-CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
-SMALL_PIXELS, EXTREME_RATIO = 300, 2.4
-CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
 FULL_RATIO = 1.36  # a taller photo would reach up behind the headline
 MOST_ROWS = 5
-WHITE, STAR_SHADOW = "#FFFFFF", 0.45
-# Where text stands in the middle of the frame a clip steps back.
-CLIP_DIM: dict[SceneKind, float] = {"hero": 0.0, "benefit": 0.0, "features": 0.4, "price": 0.45, "cta": 0.45}
-
-
-@dataclass(frozen=True)
-class Extract:
-    """What the plan must know of a scene's picture: its file, size in pixels, kind, and a digest to find repeats."""
-
-    path: str
-    width: int
-    height: int
-    source: str
-    digest: str
-
-    @property
-    def contained(self) -> bool:
-        """Small, extreme or cut-out pictures are shown whole on a ground; they are never blown up or cropped."""
-        small = min(self.width, self.height) < SMALL_PIXELS
-        extreme = max(self.width / self.height, self.height / self.width) > EXTREME_RATIO
-        return small or extreme or self.source == "cutout"
-
-
-@dataclass(frozen=True)
-class SceneView:
-    """Everything one scene's drawing depends on. `opens` and `closes` bound its text, in seconds."""
-
-    job: RenderJob
-    theme: Theme
-    stage: Stage
-    at: int
-    scene: Scene
-    extract: Extract | None
-    repeat: int
-    opens: float
-    closes: float
-    frames: tuple[int, int]
-
-    @property
-    def photo(self) -> Extract | None:
-        """The scene's picture when it is a still of the product (no generated art, no clip)."""
-        return self.extract if self.extract and self.extract.source not in {"art", "clip"} else None
-
-    @property
-    def moves(self) -> bool:
-        """Whether a vendor's clip fills the frame; it is darkened at top and bottom, and text on it is white."""
-        return self.extract is not None and self.extract.source == "clip"
-
-    @property
-    def ink(self) -> str:
-        """The colour of text on the scene's own ground."""
-        return WHITE if self.moves else self.theme.ink
 
 
 @dataclass(frozen=True)
@@ -92,7 +37,7 @@ def _hero(view: SceneView) -> Drawn:
     stage, theme = view.stage, view.theme
     name = clean(view.scene.headline or view.job.product_name, upper=theme.upper)
     labels = _kicker_and_title(view, view.scene.kicker, name, stage.headline, stage.headline_px, 4)
-    return Drawn(_shot(view, _ground(view), _card(view, stage.card)), labels)
+    return Drawn(shot(view, ground(view), card(view, stage.card)), labels)
 
 
 def _benefit(view: SceneView) -> Drawn:
@@ -100,20 +45,19 @@ def _benefit(view: SceneView) -> Drawn:
     headline = clean(view.scene.headline, upper=view.theme.upper)
     if view.moves:
         labels = _kicker_and_title(view, view.scene.kicker, headline, stage.headline, stage.headline_px * 0.9, 3)
-        return Drawn(_shot(view, _ground(view), None), labels)
+        return Drawn(shot(view, ground(view), None), labels)
     if photo is None:
         color = on_art(view.theme)
         look = replace(_title_look(view, stage.middle_px, 4), color=color, left=False)
         labels = _stacked(view, view.scene.kicker, headline, stage.middle, look, mix(color, view.theme.art[0], 0.2))
-        return Drawn(_shot(view, _art(view), None), labels, _accent_bar(view, labels))
+        return Drawn(shot(view, artwork(view), None), labels, _accent_bar(view, labels))
     full = stage.height > stage.width and not photo.contained and 1.0 <= photo.height / photo.width <= FULL_RATIO
     if full and view.at % 2:
         look = replace(_title_look(view, stage.headline_px * 0.9, 3), color=WHITE, shadow=0.5)
         labels = _stacked(view, view.scene.kicker, headline, stage.headline, look, WHITE)
-        plate = Plate(_picture(view, "extend", PLATE_SCALE), PLATE_ZOOM, (0.5, 0.8))
-        return Drawn(_shot(view, plate, None), labels)
+        return Drawn(shot(view, extended(view), None), labels)
     labels = _kicker_and_title(view, view.scene.kicker, headline, stage.headline, stage.headline_px * 0.86, 3)
-    return Drawn(_shot(view, _veil(view), _card(view, stage.card)), labels)
+    return Drawn(shot(view, veil(view), card(view, stage.card)), labels)
 
 
 def _features(view: SceneView) -> Drawn:
@@ -121,9 +65,9 @@ def _features(view: SceneView) -> Drawn:
     head = clean(view.scene.headline, upper=theme.upper)
     rows = [line for line in (clean(line) for line in view.scene.lines) if line][:MOST_ROWS]
     labels = _kicker_and_title(view, view.scene.kicker, head, stage.list_head, stage.headline_px * 0.8, 3)
-    plate = _veil(view) if view.photo else _ground(view)
+    plate = veil(view) if view.photo else ground(view)
     more, shapes = _rows(view, rows)
-    return Drawn(_shot(view, plate, None), labels + more, shapes)
+    return Drawn(shot(view, plate, None), labels + more, shapes)
 
 
 def _heading(view: SceneView, shown: str) -> str:
@@ -169,9 +113,9 @@ def _price(view: SceneView) -> Drawn:
         radius=10,
         enter="pop",
     )
-    plate = _ground(view) if photo else _art(view)
+    plate = ground(view) if photo else artwork(view)
     area = stage.card if stage.left else stage.end_card
-    return Drawn(_shot(view, plate, _card(view, area) if photo else None), labels, (line,))
+    return Drawn(shot(view, plate, card(view, area) if photo else None), labels, (line,))
 
 
 def _cta(view: SceneView) -> Drawn:
@@ -191,7 +135,7 @@ def _cta(view: SceneView) -> Drawn:
         url_look = replace(url_look, shadow=name_look.shadow)
         labels += block(url, area, url_look, view.opens + 0.75, view.closes).labels
     area = stage.card if stage.left else stage.end_card
-    return Drawn(_shot(view, _ground(view), _card(view, area)), tuple(labels), tuple(shapes))
+    return Drawn(shot(view, ground(view), card(view, area)), tuple(labels), tuple(shapes))
 
 
 KINDS: dict[SceneKind, Callable[[SceneView], Drawn]] = {
@@ -363,92 +307,3 @@ def _stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, k
     if kicker:
         labels = block(kicker, area, small, view.opens, view.closes, top=top).labels
     return labels + block(title, room, replace(look, px=px), view.opens + 0.1, view.closes, top=top + head).labels
-
-
-def _shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
-    # Every other scene zooms out instead of in, so that the film breathes.
-    if plate.picture.treatment == "clip":
-        sprite = None
-    elif sprite is not None:
-        plate = replace(plate, zoom=CARD_ZOOM)
-    elif view.at % 2:
-        plate = replace(plate, zoom=(plate.zoom[1], plate.zoom[0]))
-    return Shot(view.at, view.frames[0], view.frames[1], plate, sprite)
-
-
-def _size(view: SceneView, scale: float) -> tuple[int, int]:
-    return (round(view.stage.width * scale / 2) * 2, round(view.stage.height * scale / 2) * 2)
-
-
-def _picture(view: SceneView, treatment: str, scale: float) -> Picture:
-    width, height = _size(view, scale)
-    extract = view.extract
-    return Picture(
-        treatment=treatment,  # type: ignore[arg-type]
-        width=width,
-        height=height,
-        path=extract.path if extract else "",
-        colors=view.theme.background,
-        seed=view.job.seed,
-        contain=bool(extract and extract.contained),
-    )
-
-
-def _ground(view: SceneView) -> Plate:
-    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little. Or the clip."""
-    if view.moves:
-        return Plate(replace(_picture(view, "clip", 1.0), dim=CLIP_DIM[view.scene.kind]), (1.0, 1.0))
-    picture = replace(_picture(view, "mesh", PLATE_SCALE), path="", seed=view.job.seed * 31 + view.at, contain=False)
-    return Plate(picture, (1.0, 1.12), (float(view.at % 2), 0.0))
-
-
-def _veil(view: SceneView) -> Plate:
-    return Plate(_picture(view, "veil", PLATE_SCALE), (1.0, 1.12), (float(view.at % 2), 0.0))
-
-
-def _art(view: SceneView) -> Plate:
-    if view.moves:
-        return _ground(view)
-    own = view.extract.path if view.extract and view.extract.source == "art" else ""
-    picture = replace(
-        _picture(view, "art", PLATE_SCALE),
-        path=own,
-        colors=view.theme.art,
-        seed=view.job.seed * 31 + view.at,
-        ornament=view.theme.ornament,
-        contain=False,
-    )
-    return Plate(picture, (1.0, 1.1), (0.5, 0.35))
-
-
-def _card(view: SceneView, area: Rect) -> Sprite:
-    """The product's card; without a photo it carries generated art and the product's first letter."""
-    theme = view.theme
-    photo = view.photo
-    own = photo or view.extract
-    area = _shaped(area, own) if own and not own.contained and photo else area
-    letter = next((c for c in clean(view.job.product_name).upper() if c.isalnum()), "")
-    picture = Picture(
-        treatment="card",
-        width=round(area.width / 2) * 2,
-        height=round(area.height / 2) * 2,
-        path=own.path if own else "",
-        # A cut-out on a dark theme stands on its art: on the background itself it would drown.
-        colors=theme.art if photo is None or luminance(theme.background[0]) < 0.4 else theme.background,
-        seed=view.job.seed,
-        radius=round(theme.radius * 860 * (area.width / 860) ** 0.5, 1),
-        closeness=1.0 + 0.22 * (view.repeat % 3) if view.scene.kind == "benefit" else 1.0,
-        monogram="" if photo else letter,
-        ornament=None if photo else theme.ornament,
-        contain=bool(photo and photo.contained),
-    )
-    return Sprite(picture, (area.cx, area.cy), 130.0 * view.stage.height / 1920)
-
-
-def _shaped(area: Rect, extract: Extract) -> Rect:
-    """The largest part of the area with nearly the photo's own shape: a card that crops would cut the product."""
-    own = extract.width / extract.height
-    ratio = min(max(area.width / area.height, own * CROP_KEPT), own / CROP_KEPT)
-    width = min(area.width, area.height * ratio)
-    height = min(area.height, area.width / ratio)
-    return Rect(area.cx - width / 2, area.cy - height / 2, width, height)

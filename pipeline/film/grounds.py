@@ -1,0 +1,114 @@
+"""What stands behind a scene's text: the plate that fills the frame, the card before it, and how both move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.film.layout import Rect, clean
+from pipeline.film.script import SceneKind
+from pipeline.film.themes import luminance
+from pipeline.film.timeline import Picture, Plate, Shot, Sprite
+from pipeline.film.views import Extract, SceneView
+
+PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
+CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
+CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
+# Where text stands in the middle of the frame a clip steps back.
+CLIP_DIM: dict[SceneKind, float] = {"hero": 0.0, "benefit": 0.0, "features": 0.4, "price": 0.45, "cta": 0.45}
+
+
+def shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
+    """The scene's picture in its time; a clip moves by itself, and has no card."""
+    # Every other scene zooms out instead of in, so that the film breathes.
+    if plate.picture.treatment == "clip":
+        sprite = None
+    elif sprite is not None:
+        plate = replace(plate, zoom=CARD_ZOOM)
+    elif view.at % 2:
+        plate = replace(plate, zoom=(plate.zoom[1], plate.zoom[0]))
+    return Shot(view.at, view.frames[0], view.frames[1], plate, sprite)
+
+
+def _size(view: SceneView, scale: float) -> tuple[int, int]:
+    return (round(view.stage.width * scale / 2) * 2, round(view.stage.height * scale / 2) * 2)
+
+
+def _raster(view: SceneView, treatment: str, scale: float) -> Picture:
+    width, height = _size(view, scale)
+    extract = view.extract
+    return Picture(
+        treatment=treatment,  # type: ignore[arg-type]
+        width=width,
+        height=height,
+        path=extract.path if extract else "",
+        colors=view.theme.background,
+        seed=view.job.seed,
+        contain=bool(extract and extract.contained),
+    )
+
+
+def ground(view: SceneView) -> Plate:
+    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little. Or the clip."""
+    if view.moves:
+        return Plate(replace(_raster(view, "clip", 1.0), dim=CLIP_DIM[view.scene.kind]), (1.0, 1.0))
+    picture = replace(_raster(view, "mesh", PLATE_SCALE), path="", seed=view.job.seed * 31 + view.at, contain=False)
+    return Plate(picture, (1.0, 1.12), (float(view.at % 2), 0.0))
+
+
+def veil(view: SceneView) -> Plate:
+    """The photo, blurred and pale behind what stands before it."""
+    return Plate(_raster(view, "veil", PLATE_SCALE), (1.0, 1.12), (float(view.at % 2), 0.0))
+
+
+def extended(view: SceneView) -> Plate:
+    """The photo at the bottom of the frame, its own colours growing above it."""
+    return Plate(_raster(view, "extend", PLATE_SCALE), PLATE_ZOOM, (0.5, 0.8))
+
+
+def artwork(view: SceneView) -> Plate:
+    """Generated art; or the clip."""
+    if view.moves:
+        return ground(view)
+    own = view.extract.path if view.extract and view.extract.source == "art" else ""
+    picture = replace(
+        _raster(view, "art", PLATE_SCALE),
+        path=own,
+        colors=view.theme.art,
+        seed=view.job.seed * 31 + view.at,
+        ornament=view.theme.ornament,
+        contain=False,
+    )
+    return Plate(picture, (1.0, 1.1), (0.5, 0.35))
+
+
+def card(view: SceneView, area: Rect) -> Sprite:
+    """The product's card; without a photo it carries generated art and the product's first letter."""
+    theme = view.theme
+    photo = view.photo
+    own = photo or view.extract
+    area = _shaped(area, own) if own and not own.contained and photo else area
+    letter = next((c for c in clean(view.job.product_name).upper() if c.isalnum()), "")
+    picture = Picture(
+        treatment="card",
+        width=round(area.width / 2) * 2,
+        height=round(area.height / 2) * 2,
+        path=own.path if own else "",
+        # A cut-out on a dark theme stands on its art: on the background itself it would drown.
+        colors=theme.art if photo is None or luminance(theme.background[0]) < 0.4 else theme.background,
+        seed=view.job.seed,
+        radius=round(theme.radius * 860 * (area.width / 860) ** 0.5, 1),
+        closeness=1.0 + 0.22 * (view.repeat % 3) if view.scene.kind == "benefit" else 1.0,
+        monogram="" if photo else letter,
+        ornament=None if photo else theme.ornament,
+        contain=bool(photo and photo.contained),
+    )
+    return Sprite(picture, (area.cx, area.cy), 130.0 * view.stage.height / 1920)
+
+
+def _shaped(area: Rect, extract: Extract) -> Rect:
+    """The largest part of the area with nearly the photo's own shape: a card that crops would cut the product."""
+    own = extract.width / extract.height
+    ratio = min(max(area.width / area.height, own * CROP_KEPT), own / CROP_KEPT)
+    width = min(area.width, area.height * ratio)
+    height = min(area.height, area.width / ratio)
+    return Rect(area.cx - width / 2, area.cy - height / 2, width, height)

@@ -1,0 +1,62 @@
+"""One scene as its drawing sees it: the job, the look, the picture's facts, and its place in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.film.layout import Stage
+from pipeline.film.render_job import RenderJob
+from pipeline.film.script import Scene
+from pipeline.film.themes import Theme
+
+SMALL_PIXELS, EXTREME_RATIO = 300, 2.4
+WHITE = "#FFFFFF"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What the plan must know of a scene's picture: its file, size in pixels, kind, and a digest to find repeats."""
+
+    path: str
+    width: int
+    height: int
+    source: str
+    digest: str
+
+    @property
+    def contained(self) -> bool:
+        """Small, extreme or cut-out pictures are shown whole on a ground; they are never blown up or cropped."""
+        small = min(self.width, self.height) < SMALL_PIXELS
+        extreme = max(self.width / self.height, self.height / self.width) > EXTREME_RATIO
+        return small or extreme or self.source == "cutout"
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """Everything one scene's drawing depends on. `opens` and `closes` bound its text, in seconds."""
+
+    job: RenderJob
+    theme: Theme
+    stage: Stage
+    at: int
+    scene: Scene
+    extract: Extract | None
+    repeat: int
+    opens: float
+    closes: float
+    frames: tuple[int, int]
+
+    @property
+    def photo(self) -> Extract | None:
+        """The scene's picture when it is a still of the product (no generated art, no clip)."""
+        return self.extract if self.extract and self.extract.source not in {"art", "clip"} else None
+
+    @property
+    def moves(self) -> bool:
+        """Whether a vendor's clip fills the frame; it is darkened at top and bottom, and text on it is white."""
+        return self.extract is not None and self.extract.source == "clip"
+
+    @property
+    def ink(self) -> str:
+        """The colour of text on the scene's own ground."""
+        return WHITE if self.moves else self.theme.ink
