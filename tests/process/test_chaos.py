@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.soak.forks import ForkServer
@@ -14,15 +12,6 @@ from tests.soak.plan import Plan
 from tests.soak.rows import ROWS
 
 JOBS = 300
-
-
-@pytest.fixture(scope="module")
-def parent() -> Iterator[ForkServer]:
-    """The warmed process that forks all workers of this file."""
-    server = ForkServer()
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,10 @@ thing it does when it wakes up.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from tests.soak import ledger
@@ -39,14 +37,6 @@ SLEEPS: dict[str, tuple[dict[str, Any], bool]] = {
     "sql spawn": ({"children": 1}, True),
     "sql wait_for_children": ({"children": 1}, True),
 }
-
-
-@pytest.fixture(scope="module")
-def parent() -> Iterator[ForkServer]:
-    server = ForkServer()
-    server.start()
-    yield server
-    server.close()
 
 
 def whole(house: House) -> dict[str, Any]:

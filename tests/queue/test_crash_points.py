@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from database.engine import Database
 from database.meta import raise_canary
@@ -21,7 +20,17 @@ from redis_client.reconcile import _Lock
 from tests.soak.rules import watch_rows
 from tests.soak.trials import BRANCHES, LATE_CANCELS, SHAPES, Shape, Trial, undisturbed, visit
 from tests.support.moves import begin, run_out, slot, sweep, take
-from tests.support.points import AFTER, BEFORE, OPEN, Act, Killed, Life, Points, remember, rewind
+from tests.support.points import (
+    AFTER,
+    BEFORE,
+    OPEN,
+    Act,
+    Life,
+    Points,
+    points_on,
+    remember,
+    rewind,
+)
 
 EVERY_SHAPE = [pytest.param(one, id=name) for name, one in SHAPES.items()]
 
@@ -33,18 +42,8 @@ def shapes(*names: str) -> list[Any]:
 
 @pytest.fixture
 def points(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Points]:
-    found = Points()
-    with redis.Redis.from_url(redis_url) as server:
-        found.install(monkeypatch, server)
-    hook = threading.excepthook
-
-    def unless_killed(arguments: Any) -> None:
-        if arguments.exc_type is not Killed:  # a branch of a life that is over
-            hook(arguments)
-
-    monkeypatch.setattr(threading, "excepthook", unless_killed)
-    yield found
-    found.watching, found.dead = False, False
+    with points_on(redis_url, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture
@@ -249,6 +248,12 @@ def test_the_instrument_kills(client: RedisClient, points: Points) -> None:
     assert trial.facts().jobs["a"][0] == "processing"
 
 
+def strike(trial: Trial, points: Points, step: str, act: Act) -> None:
+    """Run it in peace, and again with an act at the first step of this name."""
+    trial.run({})
+    trial.run({points.names.index(step) + 1: act})
+
+
 # -- what these tests have found ---------------------------------------------------------------------------------------
 
 
@@ -256,14 +261,12 @@ def test_the_instrument_kills(client: RedisClient, points: Points) -> None:
 def test_a_cancel_is_heard_after_redis_was_flushed(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
     trial = Trial(client, points, SHAPES["cancel"])
-    trial.run({})
-    number = points.names.index("redis cancel") + 1
 
     def flush(position: str, _name: str) -> None:
         if position == AFTER:
             client.get_client().flushall()
 
-    trial.run({number: flush})
+    strike(trial, points, "redis cancel", flush)
     assert trial.facts().jobs["a"][0] == "cancelled"
 
 
@@ -271,14 +274,12 @@ def test_a_cancel_is_heard_after_redis_was_flushed(client: RedisClient, points: 
 def test_a_worker_whose_lease_ran_out_begins_no_other_work(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
     trial = Trial(client, points, SHAPES["items and queues"])
-    trial.run({})
-    number = points.names.index("sql checkpoint") + 1
 
     def sleep(position: str, _name: str) -> None:
         if position == AFTER:
             trial.sleep()
 
-    trial.run({number: sleep})
+    strike(trial, points, "sql checkpoint", sleep)
     assert [line.work for line in trial.lines[trial.woke_at :] if line.what == "start"] == []
 
 
@@ -303,8 +304,6 @@ def test_a_reconciler_that_dies_holds_the_others_up_for_a_few_seconds_only(clien
 def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClient, points: Points) -> None:
     watch_rows(client.database)
     trial = Trial(client, points, SHAPES["failure"])
-    trial.run({})
-    number = points.names.index("sql begin") + 1
 
     def flush(position: str, _name: str) -> None:
         if position == OPEN and trial.life is not None:
@@ -312,7 +311,7 @@ def test_a_lease_that_is_lost_before_the_begin_counts_no_crash(client: RedisClie
             for _ in range(2):  # the beat hears that the lease is gone, and the house asks SQL
                 trial.life.round()
 
-    trial.run({number: flush})
+    strike(trial, points, "sql begin", flush)
     assert trial.facts().crashes == {"a": 0}
 
 

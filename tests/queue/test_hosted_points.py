@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
-import redis
 from pydantic import TypeAdapter
 
 from pipeline.context import Context
@@ -30,26 +28,23 @@ from tests.support.hosted import (
     quick_stub,
     watch_calls,
 )
-from tests.support.points import AFTER, BEFORE, OPEN, Act, Killed, Points
+from tests.support.points import (
+    AFTER,
+    BEFORE,
+    OPEN,
+    Act,
+    Points,
+    points_on,
+)
 
 pytest_plugins = ("tests.stub.fixtures",)
 
 
 @pytest.fixture
 def points(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Points]:
-    found = Points()
-    with redis.Redis.from_url(redis_url) as server:
-        found.install(monkeypatch, server)
-    watch_calls(found, monkeypatch)
-    hook = threading.excepthook
-
-    def unless_killed(arguments: threading.ExceptHookArgs) -> None:
-        if arguments.exc_type is not Killed:  # a branch of a life that is over
-            hook(arguments)
-
-    monkeypatch.setattr(threading, "excepthook", unless_killed)
-    yield found
-    found.watching, found.dead = False, False
+    with points_on(redis_url, monkeypatch) as found:
+        watch_calls(found, monkeypatch)
+        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from database.meta import canary
 from database.tables import Base, Event, Job, Stage
 from errors import UnknownJob
 from redis_client.answers import Grant
@@ -20,12 +19,21 @@ from states import ENDED, JobStatus
 from tests.soak.ledger import Line
 from tests.soak.rules import broken_rules, watch_rows
 from tests.support.agree import assert_agree
-from tests.support.points import Act, Killed, Life, Points, standing, time_passes, watching_work
+from tests.support.points import (
+    KEPT,
+    Act,
+    Killed,
+    Life,
+    Points,
+    empty_servers,
+    standing,
+    time_passes,
+    watching_work,
+)
 
 CANCELS = frozenset({JobStatus.CANCELLED})
 # It may be too late for a cancel: Redis had forgotten it, or the worker that stops has done the work.
 LATE_CANCELS = CANCELS | {JobStatus.COMPLETED}
-KEPT = {"meta", "alembic_version"}
 # Steps of keeping house, which come again in every round: visited once a job.
 HOUSEKEEPING = ("redis canary", "sql raise_canary", "redis sweep", "redis SET", "redis beat", "redis ZREM", "redis DEL")
 
@@ -85,13 +93,7 @@ class Trial:
         self.left: dict[str, Any] = {}  # what the others left in SQL
 
     def clean(self) -> None:
-        database, server = self.client.database, self.client.get_client()
-        with database.write() as connection:
-            for table in reversed(Base.metadata.sorted_tables):
-                if table.name not in KEPT:
-                    connection.execute(table.delete())
-        server.flushall()
-        server.set(self.client.queue.key("canary"), canary(database) + 1)
+        empty_servers(self.client)
         self.lines.clear()
         self.woke_at = None
         self.cancelled = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -63,7 +64,7 @@ def control_routes(world: World) -> list[BaseRoute]:
 
     async def charges(_request: Request) -> Response:
         world.settle()
-        return JSONResponse([one.dump() for one in world.ledger.charges.values()])
+        return JSONResponse([asdict(one) for one in world.ledger.charges.values()])
 
     return [
         Route("/fault", fault, methods=["POST"]),

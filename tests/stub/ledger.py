@@ -73,9 +73,10 @@ class Charge:
     detail: dict[str, Any]
     deliveries: int = 0
 
-    def dump(self) -> dict[str, Any]:
-        """Itself for the control routes."""
-        return {**vars(self), "delivered": self.deliveries > 0}
+    @property
+    def delivered(self) -> bool:
+        """Whether an answer with its result ever reached the client."""
+        return self.deliveries > 0
 
 
 class Ledger:

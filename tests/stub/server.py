@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.stub.app import make_app
+from tests.stub.ledger import Charge
 from tests.stub.wire import PREFIXES
 
 START_SECONDS = 20.0
@@ -48,22 +49,6 @@ class Request:
     status: int | None
     fault: str | None
     taken: bool
-    delivered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """One thing that a vendor billed; `delivered` says whether an answer with its result ever reached the client."""
-
-    id: str
-    vendor: str
-    kind: str
-    model: str
-    amount_usd: float
-    at: float
-    request: int
-    detail: dict[str, Any]
-    deliveries: int
     delivered: bool
 
 

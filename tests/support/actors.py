@@ -29,7 +29,7 @@ from pipeline.stage import stages
 from redis_client import scripts
 from redis_client.scripts import LUA
 from tests.support.edits import Clock
-from tests.support.points import READS
+from tests.support.points import READS, committer
 
 OURS = ("artifacts", "daemon", "database", "pipeline", "redis_client", "worker")
 # What these answer is the same for the same dice: no word of it is random.
@@ -231,18 +231,6 @@ def _for_ever(name: str, arguments: Sequence[Any]) -> Sequence[Any]:
         at = arguments.index("PX") + 1
         return [*arguments[:at], FOR_EVER_MS, *arguments[at + 1 :]]
     return [*arguments[:2], FOR_EVER_MS] if name == "PEXPIRE" else arguments
-
-
-def committer() -> str:
-    """Which function of `database/` commits: the outermost one, which its caller knows by name."""
-    name, frame = "?", sys._getframe(1)
-    while frame is not None:
-        if "/database/" in frame.f_code.co_filename and "engine" not in frame.f_code.co_filename:
-            name = frame.f_code.co_name
-        elif name != "?":
-            break
-        frame = frame.f_back  # type: ignore[assignment]
-    return name
 
 
 def keep_time(database: Database, clock: Clock) -> None:

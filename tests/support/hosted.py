@@ -16,20 +16,29 @@ from database import charges
 from database.budgets import budgets
 from database.charges import ChargeRecord
 from database.engine import now_ms
-from database.meta import canary
-from database.tables import Base, Charge
+from database.tables import Charge
 from errors import UnknownJob
 from pipeline.charges import STRANGERS_MARGIN_SECONDS
 from pipeline.context import Context
 from pipeline.providers.vendor_wire import Wire
 from pipeline.stage import stages
 from redis_client.client import RedisClient
-from tests.soak.trials import KEPT
 from tests.stub import speech
+from tests.stub.ledger import Charge as Billed
 from tests.stub.media import SoundFormat
-from tests.stub.server import Charge as Billed
 from tests.stub.server import Stub
-from tests.support.points import AFTER, BEFORE, OPEN, Act, Killed, Life, Points, standing, time_passes
+from tests.support.points import (
+    AFTER,
+    BEFORE,
+    OPEN,
+    Act,
+    Killed,
+    Life,
+    Points,
+    empty_servers,
+    standing,
+    time_passes,
+)
 
 KEYS = {
     "ANTHROPIC_API_KEY": "sk-ant-marker-5d1c7fa0b2",
@@ -256,13 +265,7 @@ class HostedTrial:
     lives: int = 0
 
     def clean(self) -> None:
-        database, server = self.client.database, self.client.get_client()
-        with database.write() as connection:
-            for table in reversed(Base.metadata.sorted_tables):
-                if table.name not in KEPT:
-                    connection.execute(table.delete())
-        server.flushall()
-        server.set(self.client.queue.key("canary"), canary(database) + 1)
+        empty_servers(self.client)
         self.stub.reset()
         prepare_answers(self.stub, self.scenes, clip_side=16)  # nobody looks at them
         self.lives = 0

@@ -19,13 +19,17 @@ import redis
 from redis.client import Pipeline
 from sqlalchemy import Connection, text
 
+from daemon.crew import SlotState
 from database.engine import Database
+from database.meta import canary
+from database.tables import Base
 from redis_client.answers import Grant
 from redis_client.client import RedisClient
 from redis_client.scripts import LUA, load_script
 from tests.soak.ledger import Line, install
 from worker import Worker
 
+KEPT = {"meta", "alembic_version"}  # tables that say which database this is
 # What changes nothing in Redis. Anything else is a durable step, also a command that nobody has thought of yet.
 READS = frozenset(
     [
@@ -130,7 +134,7 @@ class Points:
 
         @contextmanager
         def watched_write(database: Database) -> Iterator[Connection]:
-            with points.step(f"sql {_committer()}") as reach:
+            with points.step(f"sql {committer()}") as reach:
                 reach(OPEN)
                 with write(database) as connection:
                     yield connection
@@ -164,7 +168,7 @@ class Points:
         return self._scripts.get(str(sha_or_source), "a script by its source")
 
 
-def _committer() -> str:
+def committer() -> str:
     """Which function of `database/` commits: the outermost one, which its caller knows by name."""
     name, frame = "?", sys._getframe(1)
     while frame is not None:
@@ -174,6 +178,46 @@ def _committer() -> str:
             break
         frame = frame.f_back  # type: ignore[assignment]
     return name
+
+
+@contextmanager
+def points_on(redis_url: str, patch: pytest.MonkeyPatch) -> Iterator[Points]:
+    """Watched points; a branch of a life that was killed ends without a word."""
+    found = Points()
+    with redis.Redis.from_url(redis_url) as server:
+        found.install(patch, server)
+    hook = threading.excepthook
+
+    def unless_killed(arguments: Any) -> None:
+        if arguments.exc_type is not Killed:
+            hook(arguments)
+
+    patch.setattr(threading, "excepthook", unless_killed)
+    yield found
+    found.watching, found.dead = False, False
+
+
+def empty_servers(client: RedisClient) -> None:
+    """No job was ever there; the databases still know each other."""
+    database, server = client.database, client.get_client()
+    with database.write() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table.name not in KEPT:
+                connection.execute(table.delete())
+    server.flushall()
+    server.set(client.queue.key("canary"), canary(database) + 1)
+
+
+def run_what_was_given(worker: Worker, state: SlotState) -> bool:
+    """What a slot's thread does with its inbox; whether there was a job."""
+    ran = False
+    while not state.inbox.empty():
+        grant: Grant | None = state.inbox.get()
+        while grant is not None:
+            ran = True
+            grant = worker.desk.run_job(state, grant)
+        state.is_free = True
+    return ran
 
 
 class Life:
@@ -203,14 +247,9 @@ class Life:
 
     def take_and_run(self) -> bool:
         """What the fetcher and the slot do; whether there was a job."""
-        fetcher, ran = self.worker.fetcher, False
+        fetcher = self.worker.fetcher
         wait = fetcher._fill()
-        while not self.state.inbox.empty():
-            grant: Grant | None = self.state.inbox.get()
-            while grant is not None:
-                ran = True
-                grant = self.worker.desk.run_job(self.state, grant)
-            self.state.is_free = True
+        ran = run_what_was_given(self.worker, self.state)
         fetcher._keep()
         if not ran and wait > 0 and self.hears_a_bell():
             fetcher._popped = fetcher._doorbell(wait)

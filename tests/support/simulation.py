@@ -17,7 +17,6 @@ from sqlalchemy import case, not_, select
 from database.tables import Event, Job
 from database.tables import Stage as StageRow
 from errors import HostTrouble, InvalidInput, QueueUnavailable, UnknownJob
-from redis_client.answers import Grant
 from redis_client.client import RedisClient
 from redis_client.queue import Queue
 from redis_client.reconcile import LOCK_SECONDS
@@ -28,7 +27,7 @@ from tests.support.actors import Actor, Stage
 from tests.support.agree import assert_agree
 from tests.support.held import broken, read
 from tests.support.moves import MAIN, SECOND
-from tests.support.points import remember, rewind, standing
+from tests.support.points import remember, rewind, run_what_was_given, standing
 from worker import Worker
 
 TENANTS = ("acme", "beta")
@@ -99,7 +98,7 @@ class Hand:
                 continue
             try:
                 wait = self.worker.fetcher._fill()
-                if not self._run_what_was_given():
+                if not run_what_was_given(self.worker, self.state):
                     self.worker.fetcher._keep()
                     self._listen(wait)
             except QueueUnavailable as error:
@@ -126,16 +125,6 @@ class Hand:
                 self.sim.stage.nap(1.0)  # whoever has started it does it again
             else:
                 return
-
-    def _run_what_was_given(self) -> bool:
-        ran = False
-        while not self.state.inbox.empty():
-            grant: Grant | None = self.state.inbox.get()
-            while grant is not None:
-                ran = True
-                grant = self.worker.desk.run_job(self.state, grant)
-            self.state.is_free = True
-        return ran
 
     def _listen(self, wait: float) -> None:
         queue, fetcher = self.sim.client.queue, self.worker.fetcher
