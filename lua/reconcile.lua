@@ -2,8 +2,8 @@
 -- INCLUDE: common, standing, groups, running
 -- KEYS: prefix
 -- ARGV: id, queue, pipeline, tenant, groups, score, wait_ms, fence, in_flight, waits, progress, stage, lease_ms, sure
--- RETURNS: fine, adopted (runs again under the fence of SQL), rebuilt (stands in its queue again), or ended (Redis has
--- it ended: read SQL once more and come back with `sure`)
+-- RETURNS: fine, adopted (runs again under the fence of SQL), rebuilt (stands in its queue again), or ended or unsure
+-- (Redis has it ended, or waiting after a newer claim: read SQL once more and come back with `sure`)
 
 local id, queue, tenant, fence = ARGV[1], ARGV[2], ARGV[4], ARGV[8]
 local in_flight, waits = ARGV[9] == '1', ARGV[10] == '1'
@@ -44,7 +44,12 @@ if found.token > tonumber(fence) then
     put_back(id, found, a)
     return 'adopted'
   end
-  if found.state ~= 'ready' and found.state ~= 'delayed' and found.state ~= 'parked' then return 'fine' end
+  if found.state == 'waiting' and not waits and not in_flight then
+    -- Or the claim found that it waits, and Redis has lost that it need not any more.
+    if ARGV[14] ~= '1' then return 'unsure' end
+  elseif found.state ~= 'ready' and found.state ~= 'delayed' and found.state ~= 'parked' then
+    return 'fine'
+  end
 end
 if in_flight and found.token <= tonumber(fence) then
   if stands() and found.token == tonumber(fence) then return 'fine' end

@@ -241,9 +241,10 @@ class Queue:
         )
 
     def reconcile(self, job: OpenJob, *, lease_seconds: float, sure: bool = False) -> str:
-        """Compare one open job with what SQL says of it and repair it: fine, adopted, rebuilt, or ended.
+        """Compare one open job with what SQL says of it and repair it: fine, adopted, rebuilt, or ended or unsure.
 
-        "ended": Redis has it ended; read SQL again, and come back with `sure` when it is still open there.
+        "ended", "unsure": Redis has it ended, or waiting after a newer claim; read SQL again, and come back with `sure`
+        when it is still open there.
         """
         return str(
             self.run(

@@ -141,7 +141,7 @@ def _repair_or_log(queue: Queue, database: Database, job: OpenJob, lease_seconds
 
 def _repair(queue: Queue, database: Database, job: OpenJob, lease_seconds: float) -> str:
     answer = queue.reconcile(job, lease_seconds=lease_seconds)
-    if answer != "ended":
+    if answer not in {"ended", "unsure"}:
         return answer
-    again = open_job(database, job.id)  # it may have ended in SQL since the page was read
+    again = open_job(database, job.id)  # it may have ended in SQL, or wait there, since the page was read
     return "fine" if again is None else queue.reconcile(again, lease_seconds=lease_seconds, sure=True)

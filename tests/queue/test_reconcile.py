@@ -130,6 +130,23 @@ def test_a_token_issued_by_a_rewound_redis_is_above_the_fence_in_the_end(client:
     assert server.hget(queue.key("job:a"), "floor") == str(ahead.token + 10**9)
 
 
+def test_a_job_that_redis_lost_the_waking_of_is_ready_again(client: RedisClient) -> None:
+    """Claimed while it waited, so its token is newer than SQL's fence; then it was woken, and Redis forgot that."""
+    enqueue(client, "a")
+    queue = client.queue
+    grant = take(queue)
+    queue.requeue(slot(), grant, waits=True)
+    assert facts(queue, "a")["state"] == "waiting"
+    told = known_open_jobs(client.database, untouched_seconds=0)[0]
+    assert queue.reconcile(told, lease_seconds=LEASE_SECONDS) == "unsure", "SQL may have more to say by now"
+    assert repair(client) == {"rebuilt": 1}
+    assert ready(queue) == ["a"]
+    again = take(queue)
+    assert again.token > grant.token
+    begin(client, again)
+    assert_agree(client, workers=1)
+
+
 def test_more_than_one_page_is_repaired(client: RedisClient) -> None:
     count = 1203
     insert_jobs(client.database, [NewJob(f"j{number:04}", "selftest", MAIN, {}, "d") for number in range(count)])

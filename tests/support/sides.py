@@ -278,7 +278,11 @@ class Sides:
     def _repair(self, name: str) -> str:
         told = self._told(name, self.rows[name])
         answer = self.queue.reconcile(told, lease_seconds=LEASE_SECONDS)
-        return self.queue.reconcile(told, lease_seconds=LEASE_SECONDS, sure=True) if answer == "ended" else answer
+        return (
+            self.queue.reconcile(told, lease_seconds=LEASE_SECONDS, sure=True)
+            if answer in {"ended", "unsure"}
+            else answer
+        )
 
     # --- small things
 
