@@ -25,10 +25,21 @@ SOURCES = {
         "pipeline/stages/video_gen.py",
         *(
             f"pipeline/film/{name}.py"
-            for name in ("plates", "art", "images", "themes", "layout", "scenes", "fonts", "render_job")
+            for name in (
+                "plates",
+                "art",
+                "images",
+                "colors",
+                "theme",
+                "themes",
+                "looks/*",
+                "layout",
+                "fonts",
+                "render_job",
+            )
         ),
     ),
-    "compositing": ("pipeline/stages/compositing.py", "pipeline/film/*.py"),
+    "compositing": ("pipeline/stages/compositing.py", "pipeline/film/*.py", "pipeline/film/*/*.py"),
 }
 
 

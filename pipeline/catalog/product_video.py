@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
-from pipeline.film.script import SceneKind
+from pipeline.film.script import SceneKind, Style
 
 # Letters of any script, marks and digits: something a person could read out.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -49,7 +49,7 @@ class ProductVideoPayload(PaidPayload):
         (), max_length=12, description="pictures or films, by path or https address"
     )
     script: tuple[OwnScene, ...] = Field((), max_length=20, description="your own words, scene by scene")
-    style: Literal["minimal", "bold", "elegant", "playful"] = "minimal"
+    style: Style = "minimal"
     cta_text: str = Field("Learn more", min_length=1, max_length=32)
     url: str = Field("", max_length=120)
     price: str = Field("", max_length=32)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.film.colors import mix, on
 from pipeline.film.fonts import FONTS, Face
-from pipeline.film.themes import OrnamentKind, Theme, mix, on
+from pipeline.film.theme import OrnamentKind, Theme
 
 Pixels = NDArray[np.float32]
 Points = list[tuple[float, float]]

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from pipeline.film import fonts
-from pipeline.film.themes import CaptionLook, theme_of
+from pipeline.film.theme import CaptionLook
+from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
 
 CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pipeline.film import fonts
 from pipeline.film.layout import clean
 from pipeline.film.script import Word
-from pipeline.film.themes import CaptionLook
+from pipeline.film.theme import CaptionLook
 from pipeline.film.timeline import CaptionPage, CaptionWord
 
 LEAD_SECONDS, HOLD_SECONDS = 0.08, 0.35

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.film.colors import luminance
 from pipeline.film.layout import Rect, clean
-from pipeline.film.script import SceneKind
-from pipeline.film.themes import luminance
 from pipeline.film.timeline import Picture, Plate, Shot, Sprite
 from pipeline.film.views import Extract, SceneView
 
 PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
 CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
 CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
-# Where text stands in the middle of the frame a clip steps back.
-CLIP_DIM: dict[SceneKind, float] = {"hero": 0.0, "benefit": 0.0, "features": 0.4, "price": 0.45, "cta": 0.45}
 
 
 def shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
@@ -47,10 +44,13 @@ def _raster(view: SceneView, treatment: str, scale: float) -> Picture:
     )
 
 
-def ground(view: SceneView) -> Plate:
-    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little. Or the clip."""
+def ground(view: SceneView, *, dim: float = 0.0) -> Plate:
+    """The theme's soft gradient; the focus wanders from scene to scene so that it always moves a little.
+
+    Or the clip, which steps back by `dim` (a share) where text stands in the middle of the frame.
+    """
     if view.moves:
-        return Plate(replace(_raster(view, "clip", 1.0), dim=CLIP_DIM[view.scene.kind]), (1.0, 1.0))
+        return Plate(replace(_raster(view, "clip", 1.0), dim=dim), (1.0, 1.0))
     picture = replace(_raster(view, "mesh", PLATE_SCALE), path="", seed=view.job.seed * 31 + view.at, contain=False)
     return Plate(picture, (1.0, 1.12), (float(view.at % 2), 0.0))
 
@@ -65,10 +65,10 @@ def extended(view: SceneView) -> Plate:
     return Plate(_raster(view, "extend", PLATE_SCALE), PLATE_ZOOM, (0.5, 0.8))
 
 
-def artwork(view: SceneView) -> Plate:
+def artwork(view: SceneView, *, dim: float = 0.0) -> Plate:
     """Generated art; or the clip."""
     if view.moves:
-        return ground(view)
+        return ground(view, dim=dim)
     own = view.extract.path if view.extract and view.extract.source == "art" else ""
     picture = replace(
         _raster(view, "art", PLATE_SCALE),
@@ -81,8 +81,11 @@ def artwork(view: SceneView) -> Plate:
     return Plate(picture, (1.0, 1.1), (0.5, 0.35))
 
 
-def card(view: SceneView, area: Rect) -> Sprite:
-    """The product's card; without a photo it carries generated art and the product's first letter."""
+def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
+    """The product's card; without a photo it carries generated art and the product's first letter.
+
+    `closer`: a photo that is shown again is cropped tighter each time.
+    """
     theme = view.theme
     photo = view.photo
     own = photo or view.extract
@@ -97,7 +100,7 @@ def card(view: SceneView, area: Rect) -> Sprite:
         colors=theme.art if photo is None or luminance(theme.background[0]) < 0.4 else theme.background,
         seed=view.job.seed,
         radius=round(theme.radius * 860 * (area.width / 860) ** 0.5, 1),
-        closeness=1.0 + 0.22 * (view.repeat % 3) if view.scene.kind == "benefit" else 1.0,
+        closeness=1.0 + 0.22 * (view.repeat % 3) if closer else 1.0,
         monogram="" if photo else letter,
         ornament=None if photo else theme.ornament,
         contain=bool(photo and photo.contained),

@@ -56,7 +56,7 @@ SCORES: dict[str, Score] = {
 
 def compose(style: str, seconds: float, seed: int) -> Wave:
     """Stereo samples at 24 kHz: round(seconds * 24000) x 2, silent at its last sample."""
-    score = SCORES[style]
+    score = SCORES.get(style, SCORES["minimal"])
     rng = np.random.default_rng(seed)
     samples = round(seconds * RATE)
     key = score.key * 2 ** (int(rng.integers(-2, 3)) / 12)

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.film import art
 from pipeline.film.art import Pixels
-from pipeline.film.themes import Theme, luminance
+from pipeline.film.colors import luminance
+from pipeline.film.theme import Theme
 from pipeline.film.timeline import Picture
 
 Bytes = NDArray[np.uint8]

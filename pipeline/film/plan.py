@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.film import captions, scenes
+from pipeline.film import captions
+from pipeline.film.draw import draw
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
-from pipeline.film.themes import THEMES, theme_of
+from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
 from pipeline.film.views import Extract, SceneView
 
@@ -56,7 +57,7 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
             closes=closes if at + 1 == len(beats) else closes - 0.04,
             frames=(beat.first, beat.last),
         )
-        drawn = scenes.draw(view)
+        drawn = draw(view)
         shots.append(drawn.shot)
         labels += drawn.labels
         shapes += drawn.shapes
@@ -111,7 +112,7 @@ def schedule(job: RenderJob) -> tuple[tuple[Beat, ...], int]:
 
 def _cuts(job: RenderJob, beats: tuple[Beat, ...], seconds: float) -> tuple[Cut, ...]:
     # A transition never takes more than half of the shorter of its two shots, so that two cannot overlap.
-    kind = THEMES[job.style].transition
+    kind = theme_of(job.style).transition
     cuts = []
     for before, after in pairwise(beats):
         room = min(before.last - before.first, after.last - after.first) // 2

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts import Artifact
 
-Style = Literal["minimal", "bold", "elegant", "playful"]
+
+def _names(folder: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in Path(__file__).with_name(folder).glob("[a-z]*.py")))
+
+
+# A look and a kind of scene are a file each: dropping one in is all that it takes.
+STYLES, SCENE_KINDS = _names("looks"), _names("scenes")
+if TYPE_CHECKING:
+    Style = str
+    SceneKind = str
+else:
+    Style = Literal[STYLES]
+    SceneKind = Literal[SCENE_KINDS]
 Aspect = Literal["9:16", "1:1", "16:9"]
-SceneKind = Literal["hero", "benefit", "features", "price", "cta"]
 
 
 class Frozen(BaseModel):

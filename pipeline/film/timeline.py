@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pipeline.film.fonts import Face
-from pipeline.film.themes import OrnamentKind, TransitionKind
+from pipeline.film.theme import OrnamentKind, TransitionKind
 
 Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip"]
 Enter = Literal["none", "fade", "rise", "pop", "button"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pipeline.film.layout import Stage
 from pipeline.film.render_job import RenderJob
 from pipeline.film.script import Scene
-from pipeline.film.themes import Theme
+from pipeline.film.theme import Theme
+from pipeline.film.timeline import Label, Shape, Shot
 
 SMALL_PIXELS, EXTREME_RATIO = 300, 2.4
 WHITE = "#FFFFFF"
@@ -60,3 +61,13 @@ class SceneView:
     def ink(self) -> str:
         """The colour of text on the scene's own ground."""
         return WHITE if self.moves else self.theme.ink
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One scene, drawn; captions stand in the middle of the frame unless `caption_x` says where."""
+
+    shot: Shot
+    labels: tuple[Label, ...]
+    shapes: tuple[Shape, ...] = ()
+    caption_x: float = 0.0

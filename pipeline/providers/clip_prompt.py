@@ -31,9 +31,10 @@ def clip_order(
     scene: Scene, *, product_name: str, style: Style, aspect: Aspect, seed: int, still: Path | None
 ) -> ClipOrder:
     """The order for a scene's clip; `still` is the picture it should begin with."""
+    view, mood = SHOTS.get(scene.kind, SHOTS["benefit"]), MOODS.get(style, MOODS["minimal"])
     prompt = (
-        f"{SHOTS[scene.kind].capitalize()}. The product: {product_name}. What is said meanwhile: {scene.narration} "
-        f"Mood: {MOODS[style]}. {NEVER}"
+        f"{view.capitalize()}. The product: {product_name}. What is said meanwhile: {scene.narration} "
+        f"Mood: {mood}. {NEVER}"
     )
     digest = hashlib.sha256(still.read_bytes()).hexdigest() if still else ""
     seconds = speech_seconds(scene.narration, style) + GAP_SECONDS

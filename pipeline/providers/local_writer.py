@@ -106,7 +106,7 @@ class LocalWriter:
         name = grammar.clean(brief.product_name).strip(" .,;:")
         if not _said(name):
             raise InvalidInput(f"product_name={brief.product_name!r} has no letter or digit that could be spoken")
-        phrases = STYLES[brief.style] if is_english(brief.language) else BARE
+        phrases = STYLES.get(brief.style, STYLES["minimal"]) if is_english(brief.language) else BARE
         voice = Voice(phrases, brief.style, brief.seed, grammar.plural_name(name))
         material = _material(brief, name, voice)
         target = brief.duration_seconds - LEAD_SECONDS - TAIL_SECONDS

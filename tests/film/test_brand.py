@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.film.themes import THEMES, contrast, on, readable_accent, theme_of
+from pipeline.film.colors import contrast, on
+from pipeline.film.themes import THEMES, readable_accent, theme_of
 
 COLORS = st.integers(0, 0xFFFFFF).map(lambda value: f"#{value:06X}")
 

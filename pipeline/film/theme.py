@@ -1,0 +1,52 @@
+"""What a look is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.film.fonts import Face
+
+CaptionMode = Literal["box", "outline", "veil", "pill"]
+TransitionKind = Literal["fade", "push", "circle"]
+OrnamentKind = Literal["rings", "stripes", "frame", "blobs"]
+
+
+@dataclass(frozen=True)
+class CaptionLook:
+    """How spoken words are shown: a box with a chip, an outline, a dark veil or a pill behind the active word."""
+
+    mode: CaptionMode
+    face: Face
+    px: float
+    color: str
+    active: str
+    chip: str = ""
+    box: str = ""
+    outline: str = ""
+    upper: bool = False
+    pop: float = 1.0
+
+
+@dataclass(frozen=True)
+class Theme:
+    """One look: colours (#RRGGBB), faces, corner radius (share of a card's width), the cut and the captions."""
+
+    name: str
+    background: tuple[str, ...]
+    ink: str
+    accent: str
+    highlight: str
+    art: tuple[str, ...]
+    panel: str
+    display: Face
+    text: Face
+    caption: CaptionLook
+    ornament: OrnamentKind
+    transition: TransitionKind
+    transition_seconds: float
+    radius: float
+    button_radius: float
+    upper: bool = False
+    leading: float = 1.08
+    display_scale: float = 1.0
