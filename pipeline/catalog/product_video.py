@@ -5,20 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
-from pipeline.film.script import SceneKind, Style
-
-# Letters of any script, marks and digits: something a person could read out.
-_SAYABLE = re.compile(r"[^\W_]")
-
-
-def _sayable(value: str) -> str:
-    if not _SAYABLE.search(value):
-        raise ValueError("should have at least one letter or digit")
-    return value
+from pipeline.film.script import Quote, Sayable, SceneKind, Stat, Style
 
 
 def _color(value: str) -> str:
@@ -30,21 +21,22 @@ def _color(value: str) -> str:
 class OwnScene(Payload):
     """A scene in the user's own words; what is not given is made of what is."""
 
-    narration: Annotated[str, AfterValidator(_sayable)] = Field(min_length=1, max_length=600)
+    narration: Sayable = Field(min_length=1, max_length=600)
     kind: SceneKind | None = None
-    headline: str = Field("", max_length=90)
+    headline: str = Field("", max_length=180)
     kicker: str = Field("", max_length=45)
     lines: tuple[Annotated[str, Field(min_length=1, max_length=90)], ...] = Field((), max_length=4)
+    stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
 
 
 class ProductVideoPayload(PaidPayload):
     """What the film is about and how it looks; it says only what stands here."""
 
-    product_name: Annotated[str, AfterValidator(_sayable)] = Field(min_length=1, max_length=75)
+    product_name: Sayable = Field(min_length=1, max_length=75)
     description: str = Field("", max_length=2000)
-    features: tuple[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_sayable)], ...] = Field(
-        (), max_length=12
-    )
+    features: tuple[Annotated[Sayable, Field(min_length=1, max_length=200)], ...] = Field((), max_length=12)
+    stats: tuple[Stat, ...] = Field((), max_length=3, description="figures of yours, each in a scene of its own")
+    quotes: tuple[Quote, ...] = Field((), max_length=3, description="what people said, each in a scene of its own")
     images: tuple[Artifact | HttpsUrl, ...] = Field(
         (), max_length=12, description="pictures or films, by path or https address"
     )

@@ -172,9 +172,11 @@ def _rings(canvas: _Canvas, rng: np.random.Generator) -> None:
     canvas.paint(lambda p: p.disc(w - x, h - y * 0.8, side * 0.5), "#000000", 0.10)
     canvas.paint(lambda p: p.rings(x, y, [side * r for r in (0.5, 0.58, 0.66, 0.74)], 2.5), "#FFFFFF", 0.22)
     canvas.paint(lambda p: p.rings(w - x, h - y * 0.8, [side * r for r in (0.58, 0.68, 0.78)], 2.5), "#FFFFFF", 0.16)
-    # The dot rides on the lower circle, away from titles and captions.
+    # The dot rides on a ring, away from titles and captions: below them, or on wider pictures at their right.
     angle = rng.uniform(-0.4, -0.3)
     spot = (w - x + math.cos(angle) * side * 0.68, h - y * 0.8 + math.sin(angle) * side * 0.68)
+    if h < 1.5 * w:
+        spot = (w * 0.925, y + math.sqrt((side * 0.74) ** 2 - (w * 0.925 - x) ** 2))
     canvas.paint(lambda p: p.disc(*spot, side * 0.022), canvas.accent, 1.0)
 
 

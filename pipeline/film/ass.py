@@ -6,10 +6,13 @@ libass never switches two parts of one picture on different frames.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from pipeline.film import fonts
+from pipeline.film.figures import counted
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
@@ -21,7 +24,7 @@ PULSE_SECONDS, PULSE_SCALE = 1.3, 0.035
 ESCAPES = {"\\": "\u29f5", "{": "\u2774", "}": "\u2775"}
 PEN = 4  # drawings are written in quarter pixels (\\p3)
 
-Tags = Callable[[int], str]
+T = TypeVar("T")
 
 
 def esc(text: str) -> str:
@@ -89,6 +92,17 @@ def check_mark(width: float, height: float) -> str:
     return f"m {spots[0]} l " + " ".join(spots[1:])
 
 
+def star(width: float, height: float) -> str:
+    r"""A star of five points as a `\p3` polygon that fills its box."""
+    points = []
+    for corner in range(10):
+        reach, turn = (1.0 if corner % 2 == 0 else 0.42), math.pi * corner / 5
+        # A five-pointed star is wider than high: its lower points lie at cos 36 degrees.
+        points.append((0.5 + reach * math.sin(turn) / 1.902, (1 - reach * math.cos(turn)) / 1.809))
+    spots = [f"{round(x * width * PEN)} {round(y * height * PEN)}" for x, y in points]
+    return f"m {spots[0]} l " + " ".join(spots[1:])
+
+
 def frame_of(seconds: float, fps: int) -> int:
     """The first frame at or after a time, on the half-frame grid."""
     return max(0, round(seconds * fps))
@@ -104,11 +118,11 @@ def _event(layer: int, first: int, last: int, fps: int, tags: str, body: str) ->
     return f"Dialogue: {layer},{_stamp(first, fps)},{_stamp(last, fps)},D,,0,0,0,,{{{tags}}}{body}"
 
 
-def _runs(first: int, last: int, tags: Tags) -> Iterator[tuple[int, int, str]]:
-    """Runs of frames [from, to) with equal tags."""
-    begin, current = first, tags(first)
+def _runs(first: int, last: int, look: Callable[[int], T]) -> Iterator[tuple[int, int, T]]:
+    """Runs of frames [from, to) that look the same."""
+    begin, current = first, look(first)
     for frame in range(first + 1, last):
-        here = tags(frame)
+        here = look(frame)
         if here != current:
             yield begin, frame, current
             begin, current = frame, here
@@ -149,7 +163,12 @@ def _label(label: Label, fps: int) -> list[str]:
         return []
     motion = _motion(label.enter, first, last, fps)
     y = label.y + fonts.cap_shift(label.face, label.px)
-    body = esc(label.text)
+
+    def body(frame: int) -> str:
+        if not label.count:
+            return esc(label.text)
+        share = min(1.0, (frame - first + 1) / (label.count * fps))
+        return esc(counted(label.text, 1 - (1 - share) ** 3))
 
     def tags(frame: int, *, shade: bool = False) -> str:
         down, scale, seen = motion(frame)
@@ -166,12 +185,14 @@ def _label(label: Label, fps: int) -> list[str]:
     lines = []
     if label.shadow:
         # The blurred shade appears when the text has come to rest: blurring every frame of a motion is dear.
-        rest = min(first + round(ENTER_SECONDS * fps), last - 1)
+        rest = min(first + round(max(ENTER_SECONDS, label.count) * fps), last - 1)
         lines += [
-            _event(label.layer - 1, a, b, fps, text, body)
-            for a, b, text in _runs(rest, last, lambda f: tags(f, shade=True))
+            _event(label.layer - 1, a, b, fps, *seen)
+            for a, b, seen in _runs(rest, last, lambda f: (tags(f, shade=True), body(f)))
         ]
-    return lines + [_event(label.layer, a, b, fps, text, body) for a, b, text in _runs(first, last, tags)]
+    return lines + [
+        _event(label.layer, a, b, fps, *seen) for a, b, seen in _runs(first, last, lambda f: (tags(f), body(f)))
+    ]
 
 
 def _font(face: fonts.Face, px: float) -> str:
@@ -185,6 +206,8 @@ def _shape(shape: Shape, fps: int) -> list[str]:
     motion = _motion(shape.enter, first, last, fps)
     if shape.kind == "check":
         drawing = check_mark(shape.width, shape.height)
+    elif shape.kind == "star":
+        drawing = star(shape.width, shape.height)
     else:
         drawing = rounded_box(shape.width, shape.height, shape.radius)
 

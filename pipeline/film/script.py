@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from artifacts import Artifact
 
@@ -31,6 +32,38 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _sayable(value: str) -> str:
+    # Letters of any script, marks and digits: something a person could read out.
+    if not re.search(r"[^\W_]", value):
+        raise ValueError("should have at least one letter or digit")
+    return value
+
+
+def _figure(value: str) -> str:
+    if not re.search(r"\d", value):
+        raise ValueError("should have a number, such as 10,000+ or 4.8")
+    return value
+
+
+Sayable = Annotated[str, AfterValidator(_sayable)]
+
+
+class Stat(Frozen):
+    """A figure of the user's, such as "10,000+" of "happy customers"."""
+
+    value: Annotated[str, AfterValidator(_figure)] = Field(min_length=1, max_length=16)
+    label: Sayable = Field(min_length=1, max_length=60)
+    stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
+
+
+class Quote(Frozen):
+    """What somebody said, in their words."""
+
+    text: Sayable = Field(min_length=1, max_length=180)
+    author: str = Field("", max_length=60)
+    stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
+
+
 class Scene(Frozen):
     """One scene of the script: what is said and what is shown."""
 
@@ -40,6 +73,7 @@ class Scene(Frozen):
     headline: str
     kicker: str = ""
     lines: tuple[str, ...] = ()
+    stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
     image: int | None = Field(None, ge=0, description="which of the payload's images this scene shows")
 
 

@@ -15,7 +15,7 @@ from pipeline.film.theme import OrnamentKind, TransitionKind
 
 Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip"]
 Enter = Literal["none", "fade", "rise", "pop", "button"]
-ShapeKind = Literal["box", "check", "line"]
+ShapeKind = Literal["box", "check", "line", "star"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class Label:
-    """One line of text; (x, y) is its middle (or its left end when `left`) at the height of half a capital."""
+    """One line of text; (x, y) is its middle (or its left end when `left`) at the height of half a capital.
+
+    Its number counts up from nothing in `count` seconds.
+    """
 
     text: str
     x: float
@@ -97,6 +100,7 @@ class Label:
     tracking: float = 0.0
     shadow: float = 0.0
     layer: int = 10
+    count: float = 0.0
 
 
 @dataclass(frozen=True)

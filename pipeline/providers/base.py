@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from pipeline.film.script import Aspect, Script, Style, Word
+from pipeline.film.script import Aspect, Quote, Script, Stat, Style, Word
 from pipeline.providers.paid import Gate, Ledger
 
 T = TypeVar("T", bound=BaseModel)
@@ -35,6 +35,8 @@ class Brief:
     product_name: str
     description: str = ""
     features: tuple[str, ...] = ()
+    stats: tuple[Stat, ...] = ()
+    quotes: tuple[Quote, ...] = ()
     style: Style = "minimal"
     cta_text: str = ""
     url: str = ""

@@ -19,6 +19,8 @@ MOODS: dict[Style, str] = {
 SHOTS = {
     "hero": "the product alone in the middle of the picture, an establishing shot",
     "benefit": "the product in use, a close shot",
+    "quote": "a calm view of the place where the product is used, out of focus",
+    "stat": "a slow abstract view of the product's materials",
     "features": "a slow pan over details of the product",
     "price": "the product on a plain surface with empty space around it",
     "cta": "the product in its place in everyday life, a closing shot",

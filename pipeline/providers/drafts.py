@@ -10,6 +10,8 @@ from pipeline.providers.base import Brief
 
 # What a film adds to its speech: before it, after it, and between two scenes.
 LEAD_SECONDS, TAIL_SECONDS, GAP_SECONDS = 0.4, 0.8, 0.35
+# A photo would only stand behind their words.
+WORDS_ALONE = {"quote", "stat"}
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,13 @@ class Draft:
     kicker: str = ""
     lines: tuple[str, ...] = ()
     seconds: float = 0.0
+    stars: int = 0
 
 
 def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str) -> Script:
     """The drafts as the script of a film."""
+    pictured = [index for index, draft in enumerate(drafts) if draft.kind not in WORDS_ALONE]
+    places = {index: _image(at, len(pictured), brief.images) for at, index in enumerate(pictured)}
     scenes = tuple(
         Scene(
             index=index,
@@ -34,7 +39,8 @@ def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str) -> Script
             headline=draft.headline,
             kicker=draft.kicker,
             lines=draft.lines,
-            image=_image(index, len(drafts), brief.images),
+            stars=draft.stars,
+            image=places.get(index),
         )
         for index, draft in enumerate(drafts)
     )

@@ -18,6 +18,7 @@ from pipeline.providers.drafts import GAP_SECONDS, LEAD_SECONDS, TAIL_SECONDS, D
 from pipeline.providers.grammar import Shape
 from pipeline.providers.paid import Ledger
 from pipeline.providers.phrases import BARE, SEVERAL, STYLES, Phrases
+from pipeline.providers.proofs import proofs_of
 from pipeline.providers.speech import is_english, speech_seconds
 
 MOST_FEATURES, MOST_SENTENCES, MOST_LINES = 16, 14, 4
@@ -63,16 +64,18 @@ class Material:
     heroes: tuple[Draft, ...]
     pieces: tuple[Draft, ...]  # from the description
     benefits: tuple[Draft, ...]  # one for each feature
+    proofs: tuple[Draft, ...]  # the user's figures and quotations
     features: tuple[str, ...]
     closers: tuple[tuple[Draft, ...], ...]  # price and call, in fuller and shorter ways
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pieces, benefits and list lines; which hero and which closers."""
+    """How many pieces, benefits, proofs and list lines; which hero and which closers."""
 
     pieces: int
     benefits: int
+    proofs: int
     lines: int
     hero: int
     closer: int
@@ -143,7 +146,7 @@ def _material(brief: Brief, name: str, voice: Voice) -> Material:
     )
     pieces = tuple(_piece(voice, text, step) for step, text in enumerate(sentences[:MOST_SENTENCES]))
     benefits = tuple(_benefit(voice, text, step) for step, text in enumerate(features))
-    return Material(heroes, pieces, benefits, tuple(features), _closers(brief, name, voice))
+    return Material(heroes, pieces, benefits, proofs_of(brief), tuple(features), _closers(brief, name, voice))
 
 
 def _piece(voice: Voice, text: str, step: int) -> Draft:
@@ -245,11 +248,12 @@ def short_url(url: str) -> str:
 def best_plan(material: Material, target: float, voice: Voice) -> Plan:
     """The plan whose film comes closest to `target` seconds of speech and gaps, and leaves little out."""
     plans = [
-        Plan(pieces, benefits, lines, hero, closer)
+        Plan(pieces, benefits, proofs, lines, hero, closer)
         for hero in range(len(material.heroes))
         for closer in range(len(material.closers))
         for pieces in range(len(material.pieces) + 1)
         for benefits in range(len(material.benefits) + 1)
+        for proofs in range(len(material.proofs) + 1)
         for lines in (0, 2, 3, MOST_LINES)
         if lines <= len(material.features) - benefits
     ]
@@ -268,7 +272,7 @@ def _list_seconds(material: Material, voice: Voice) -> dict[tuple[int, int], flo
 
 def _cost(plan: Plan, material: Material, target: float, lists: dict[tuple[int, int], float]) -> Plan:
     parts = [material.heroes[plan.hero], *material.closers[plan.closer]]
-    parts += [*material.pieces[: plan.pieces], *material.benefits[: plan.benefits]]
+    parts += [*material.pieces[: plan.pieces], *material.benefits[: plan.benefits], *material.proofs[: plan.proofs]]
     seconds = sum(draft.seconds + GAP_SECONDS for draft in parts) - GAP_SECONDS
     if plan.lines:
         seconds += lists[plan.benefits, plan.lines] + GAP_SECONDS
@@ -277,13 +281,15 @@ def _cost(plan: Plan, material: Material, target: float, lists: dict[tuple[int, 
     alone = plan.lines and not plan.benefits
     cost = 20 * max(0.0, miss - 0.03) + (5 * max(0.0, seconds - target) / max(target, 1.0))
     cost += 0.6 * (1 - told) + (0.5 if material.pieces and not plan.pieces else 0) + 0.4 * bool(alone)
+    # A proof was given to be seen: it goes before anything that merely describes.
+    cost += 0.8 * (len(material.proofs) - plan.proofs)
     # A film wants its own hook and its own address; the short forms are for when they do not fit.
     cost += 0.15 * plan.hero + 0.6 * plan.closer + 0.05 * plan.pieces
     return replace(plan, cost=cost)
 
 
 def _arrange(material: Material, plan: Plan, voice: Voice) -> list[Draft]:
-    """The scenes in order: hook, the description's opening, benefits and the rest in turn, the list, the end."""
+    """The scenes in order: hook, the description's opening, benefits and the rest in turn, the list, proofs, the end."""
     pieces, benefits = list(material.pieces[: plan.pieces]), _gathered(material.benefits[: plan.benefits], voice)
     middle = pieces[:1]
     rest = pieces[1:]
@@ -294,7 +300,12 @@ def _arrange(material: Material, plan: Plan, voice: Voice) -> list[Draft]:
     if plan.lines:
         chosen = material.features[plan.benefits : plan.benefits + plan.lines]
         middle.append(_list(voice, chosen, plan.benefits))
-    return [material.heroes[plan.hero], *middle, *material.closers[plan.closer]]
+    return [
+        material.heroes[plan.hero],
+        *middle,
+        *material.proofs[: plan.proofs],
+        *material.closers[plan.closer],
+    ]
 
 
 def _gathered(benefits: tuple[Draft, ...], voice: Voice) -> list[Draft]:

@@ -18,7 +18,14 @@ def own_script(brief: Brief, given: Sequence[Any]) -> Script:
 
 def _draft(brief: Brief, one: Any, at: int, count: int) -> Draft:
     kind = one.kind or _kind(at, count, has_lines=bool(one.lines))
-    return Draft(kind, one.narration, one.headline or _headline(brief, kind, one.narration), one.kicker, one.lines)
+    return Draft(
+        kind,
+        one.narration,
+        one.headline or _headline(brief, kind, one.narration),
+        one.kicker,
+        one.lines,
+        stars=one.stars,
+    )
 
 
 def _kind(index: int, count: int, *, has_lines: bool) -> SceneKind:
@@ -30,5 +37,10 @@ def _kind(index: int, count: int, *, has_lines: bool) -> SceneKind:
 
 
 def _headline(brief: Brief, kind: SceneKind, narration: str) -> str:
-    own = {"hero": brief.product_name, "cta": brief.cta_text or brief.product_name, "price": brief.price}
+    own = {
+        "quote": narration,
+        "hero": brief.product_name,
+        "cta": brief.cta_text or brief.product_name,
+        "price": brief.price,
+    }
     return own.get(kind) or short_headline(narration)

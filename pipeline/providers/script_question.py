@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from errors import BadReply
 from pipeline.providers.base import Brief, Question
 from pipeline.providers.drafts import GAP_SECONDS, Draft
+from pipeline.providers.proofs import fitting_proofs
 from pipeline.providers.speech import speech_seconds
 
 FEWEST, MOST = 2, 14
@@ -30,6 +31,7 @@ not in the data, and nothing about the product that the data does not say. Write
 - All narrations together are spoken in about `duration_seconds`, at 2.4 words a second; a scene takes 2 to 6 seconds.
 - headline: what is shown, at most 60 characters, not the narration again. kicker: a line above it of at most 30 characters,
   or empty. lines: only in a features scene, two to four of at most 60 characters each; else empty.
+- shown_besides has scenes of their own, which are not yours to write: say nothing of them.
 - style gives the tone: minimal is calm and exact, bold is short and loud, elegant is slow and well-mannered, playful is light."""
 
 
@@ -55,6 +57,8 @@ class ScriptAnswer(BaseModel):
 
 def script_question(brief: Brief) -> Question[ScriptAnswer]:
     """The question for this brief."""
+    proofs = fitting_proofs(brief)
+    duration = brief.duration_seconds - sum(one.seconds + GAP_SECONDS for one in proofs)
     facts = {
         "product_name": brief.product_name,
         "description": brief.description,
@@ -63,9 +67,11 @@ def script_question(brief: Brief) -> Question[ScriptAnswer]:
         "cta_text": brief.cta_text,
         "url": brief.url,
         "price": brief.price,
-        "duration_seconds": brief.duration_seconds,
+        "duration_seconds": round(duration, 1) if proofs else brief.duration_seconds,
         "language": brief.language,
     }
+    if proofs:
+        facts["shown_besides"] = [one.narration for one in proofs]
     if brief.seed:
         facts["variation"] = brief.seed  # another seed asks for other words, and the same one finds its stored answer
     content = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode()
@@ -83,6 +89,7 @@ def check_script(answer: ScriptAnswer, brief: Brief) -> None:
     if (first := scenes[0].kind) != "hero" or scenes[-1].kind != "cta":
         raise BadReply(f"the script begins with {first} and ends with {scenes[-1].kind}, not with hero and cta")
     seconds = sum(speech_seconds(scene.narration, brief.style) + GAP_SECONDS for scene in scenes)
+    seconds += sum(one.seconds + GAP_SECONDS for one in fitting_proofs(brief))
     if not SHORTEST <= seconds / brief.duration_seconds <= LONGEST:
         raise BadReply(f"the script takes about {seconds:.0f} s, and {brief.duration_seconds:.0f} s were asked for")
     known = " ".join((brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price))
@@ -92,6 +99,8 @@ def check_script(answer: ScriptAnswer, brief: Brief) -> None:
             raise BadReply(f"the script says {min(invented)}, which the payload does not")
 
 
-def drafts_of(answer: ScriptAnswer) -> list[Draft]:
-    """The scenes of a checked answer."""
-    return [Draft(one.kind, one.narration, one.headline, one.kicker, tuple(one.lines)) for one in answer.scenes]
+def drafts_of(answer: ScriptAnswer, brief: Brief) -> list[Draft]:
+    """The scenes of a checked answer, with the user's figures and quotations before the end."""
+    written = [Draft(one.kind, one.narration, one.headline, one.kicker, tuple(one.lines)) for one in answer.scenes]
+    end = next((at for at, one in enumerate(written) if one.kind in {"price", "cta"} and at), len(written))
+    return [*written[:end], *fitting_proofs(brief), *written[end:]]

@@ -46,7 +46,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), weight=25, version="2")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), weight=25, version="3")
 def compositing(context: Context) -> FilmResult:
     """Render the film; its own quality checks are the last step, and fail the stage when they do not hold."""
     script: Script = context.result("script_gen")

@@ -20,6 +20,8 @@ def script_gen(context: Context) -> Script:
         product_name=payload.product_name,
         description=payload.description,
         features=payload.features,
+        stats=payload.stats,
+        quotes=payload.quotes,
         style=payload.style,
         cta_text=payload.cta_text,
         url=payload.url,
@@ -52,6 +54,8 @@ def _texts(brief: Brief) -> dict[str, str]:
     """What a person has typed, by field."""
     fields = {name: getattr(brief, name) for name in ("product_name", "description", "cta_text", "url", "price")}
     fields |= {f"features.{number}": feature for number, feature in enumerate(brief.features)}
+    fields |= {f"stats.{number}": f"{stat.value} {stat.label}" for number, stat in enumerate(brief.stats)}
+    fields |= {f"quotes.{number}": f"{quote.text} {quote.author}" for number, quote in enumerate(brief.quotes)}
     return {name: text for name, text in fields.items() if text}
 
 

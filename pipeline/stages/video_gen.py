@@ -27,7 +27,7 @@ PLATE_MEMORY_MB = 1500
     hard_seconds=2700,
     cache=True,
     reads=("images", "style", "aspect", "seed", "product_name", "brand_color"),
-    version="2",
+    version="3",
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errors import Interrupted, InvalidInput
-from pipeline.film.script import Script, Style
+from pipeline.film.script import Quote, Script, Stat, Style
 from pipeline.providers import grammar, registry
 from pipeline.providers.base import Brief, no_check
 from pipeline.providers.local_writer import LocalWriter, film_seconds, short_url
@@ -76,8 +76,7 @@ def phrase_words() -> set[str]:
 
 
 def payload_words(brief: Brief) -> set[str]:
-    texts = (brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price)
-    return set().union(*(words_of(grammar.clean(text)) for text in texts))
+    return set().union(*(words_of(grammar.clean(text)) for text in payload_text(brief)))
 
 
 def test_the_phrases_claim_nothing() -> None:
@@ -113,6 +112,16 @@ SOME_TEXT = st.one_of(
         max_size=9,
     ).map(" ".join),
 )
+STATS = (
+    Stat(value="10,000+", label="hikers"),
+    Stat(value="4.8", label="of 5, by our customers", stars=5),
+    Stat(value="30 %", label="less plastic!"),
+)
+QUOTES = (
+    Quote(text="Best bottle I own", author="Mara K."),
+    Quote(text="\u201cSimply brilliant.\u201d", stars=4),
+    Quote(text="x" * 180),
+)
 BRIEFS = st.builds(
     Brief,
     product_name=st.one_of(
@@ -123,6 +132,8 @@ BRIEFS = st.builds(
     ),
     description=st.one_of(SOME_TEXT, st.lists(SOME_TEXT, max_size=6).map(". ".join)),
     features=st.lists(SOME_TEXT, max_size=14).map(tuple),
+    stats=st.lists(st.sampled_from(STATS), max_size=2, unique=True).map(tuple),
+    quotes=st.lists(st.sampled_from(QUOTES), max_size=2, unique=True).map(tuple),
     style=st.sampled_from(STYLE_NAMES),
     cta_text=st.one_of(st.sampled_from(["Buy Now", "SHOP THE SALE!", "Ready to go?", ""]), st.text(max_size=20)),
     url=st.sampled_from(["", "https://novaflask.com", "www.nova-flask.co.uk/a/b?c=1", "novaflask.com"]),
@@ -161,14 +172,16 @@ def test_every_scene_can_be_spoken_and_shown(brief: Brief) -> None:
         assert scene.narration == " ".join(scene.narration.split())
         assert scene.narration[-1] in ".!?", scene.narration
         assert "{" not in scene.narration or "{" in "".join(payload_text(brief))
-        assert (scene.image is None) == (brief.images == 0)
+        assert (scene.image is None) == (brief.images == 0 or scene.kind in {"stat", "quote"})
         assert scene.image is None or scene.image < brief.images
         if scene.kind == "benefit" and " " in scene.headline:
             assert len(scene.headline) <= 32
 
 
 def payload_text(brief: Brief) -> tuple[str, ...]:
-    return (brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price)
+    given = [(stat.value, stat.label) for stat in brief.stats] + [(one.text, one.author) for one in brief.quotes]
+    proofs = [text for pair in given for text in pair]
+    return (brief.product_name, brief.description, *brief.features, *proofs, brief.cta_text, brief.url, brief.price)
 
 
 @pytest.mark.parametrize("style", STYLE_NAMES)
@@ -185,6 +198,18 @@ def test_every_style_and_seed_says_it_differently() -> None:
             narration(write(replace(brief, style=style, seed=seed))) for style, seed in product(STYLE_NAMES, (1, 2, 3))
         }
         assert len(texts) == 12
+
+
+def test_proofs_are_shown_word_for_word_with_their_stars() -> None:
+    brief = replace(FLASK, stats=STATS[:2], quotes=QUOTES[:1], duration_seconds=40)
+    shown = {(one.kind, one.headline, one.lines, one.stars) for one in write(brief).scenes}
+    assert {("stat", "10,000+", ("hikers",), 0), ("stat", "4.8", ("of 5, by our customers",), 5)} <= shown
+    assert ("quote", "Best bottle I own", ("Mara K.",), 0) in shown
+    assert "Mara K. says: Best bottle I own." in narration(write(brief))
+
+
+def test_a_film_without_proofs_shows_none() -> None:
+    assert not {"stat", "quote"} & {scene.kind for scene in write(FLASK).scenes}
 
 
 def test_the_same_brief_gives_the_same_script() -> None:

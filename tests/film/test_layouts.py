@@ -1,0 +1,92 @@
+"""Every kind of scene, look and aspect, under any text: nothing leaves the safe area, nothing lies on anything else."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.film import ass, fonts
+from pipeline.film.layout import STAGES, Rect
+from pipeline.film.plan import plan
+from pipeline.film.render_job import RenderJob, SceneInput
+from pipeline.film.scenes.quote import MARK
+from pipeline.film.script import SCENE_KINDS, STYLES, Scene, Word
+from pipeline.film.themes import theme_of
+from pipeline.film.timeline import Label, Timeline
+from pipeline.film.views import Extract
+
+SLACK = 2.0
+LONG = "Donaudampfschifffahrtselektrizit\u00e4tenhauptbetriebswerk"
+TEXTS = st.one_of(
+    st.text("abcdefghij klmnop ABCDEFGH 0123456789 ,.", min_size=1, max_size=90).filter(str.strip),
+    st.sampled_from(
+        (LONG, "A", "10,000+", "W" * 42, "The Extraordinarily Long Product Name With Seventy Five Letters In It, Yes!")
+    ),
+)
+SCENES: st.SearchStrategy[dict[str, object]] = st.builds(
+    dict,
+    kind=st.sampled_from(SCENE_KINDS),
+    headline=TEXTS,
+    kicker=st.one_of(st.just(""), TEXTS.map(lambda text: text[:45])),
+    lines=st.lists(TEXTS, max_size=4),
+    stars=st.integers(0, 5),
+)
+
+
+def film(scene: dict[str, object], style: str, aspect: str, source: str) -> Timeline:
+    text = "Look at all of this, it is quite something."
+    words = tuple(Word(text=word, start=at * 0.3, end=at * 0.3 + 0.25) for at, word in enumerate(text.split()))
+    given_scene = Scene.model_validate(scene | {"index": 0, "narration": text})
+    spoken = SceneInput(scene=given_scene, audio_path=Path("a.wav"), duration_seconds=3, words=words)
+    job = RenderJob(
+        style=style, aspect=aspect, product_name="Nova Flask", cta_text="Order yours now", url="nova.example/shop",
+        price="$29.99", scenes=(spoken,), output=Path("f.mp4"), work_dir=Path("w"),
+    )  # fmt: skip
+    extracts = {} if source == "none" else {0: Extract("p.png", 900, 1200, source, "d")}
+    return plan(job, extracts)
+
+
+def ink(label: Label) -> Rect:
+    """The area of a label's capitals when it is at rest."""
+    wide = fonts.width(label.text, label.face, label.px, tracking=label.tracking)
+    tall = fonts.metrics(label.face).cap_height * label.px
+    left = label.x if label.left else label.x - wide / 2
+    # A quotation mark hangs in the upper part of its line.
+    return Rect(left, label.y - tall / 2, wide, tall * (0.4 if label.text == MARK else 1))
+
+
+def apart(one: Rect, other: Rect) -> bool:
+    return (
+        one.right <= other.x + SLACK
+        or other.right <= one.x + SLACK
+        or one.bottom <= other.y + SLACK
+        or other.bottom <= one.y + SLACK
+    )
+
+
+@settings(deadline=None, max_examples=250)
+@given(
+    SCENES,
+    st.sampled_from(STYLES),
+    st.sampled_from(sorted(STAGES)),
+    st.sampled_from(("none", "photo", "cutout", "art", "clip")),
+)
+@example({"kind": "quote", "headline": "x" * 180, "lines": ["W" * 60], "stars": 5}, "bold", "1:1", "none")
+@example({"kind": "stat", "headline": "999,999,999,999+", "lines": ["W" * 60], "stars": 5}, "elegant", "1:1", "clip")
+def test_all_text_is_safe_and_free(scene: dict[str, object], style: str, aspect: str, source: str) -> None:
+    timeline, stage = film(scene, style, aspect, source), STAGES[aspect]
+    inks = [ink(label) for label in timeline.labels]
+    for label, area in zip(timeline.labels, inks, strict=True):
+        assert stage.safe.holds(area, slack=SLACK), (label.text, area)
+    for (one, a), (other, b) in combinations(zip(timeline.labels, inks, strict=True), 2):
+        assert apart(a, b), (one.text, a, other.text, b)
+    look = theme_of(style).caption
+    for page in timeline.pages:
+        width, height = ass.box_of(page, look)
+        box = Rect(page.x - width / 2, page.y - height / 2, width, height)
+        assert stage.safe.holds(box, slack=SLACK), page
+        for label, area in zip(timeline.labels, inks, strict=True):
+            assert apart(area, box), (label.text, area, box)
