@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 
@@ -18,7 +19,8 @@ from redis_client.controls import copy_controls
 from redis_client.queue import Queue
 
 ROWS_PER_SECOND = 2000
-LOCK_SECONDS = 5  # and renewed each second: a dead reconciler holds the others up for no longer
+LOCK_SECONDS, RENEW_SECONDS = 2.0, 0.5  # a dead reconciler holds the others up for no longer
+LOCK_MS = int(LOCK_SECONDS * 1000)
 log = structlog.get_logger()
 
 
@@ -34,26 +36,26 @@ class _Lock:
         """False when somebody else is at it."""
         with queue_errors():
             client = self._queue.connections.commands()
-            if not client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000):
+            if not client.set(self._key, self.me, nx=True, px=LOCK_MS):
                 return False
             # Goes with a flush: what was put back before that is gone too.
             client.hset(self._queue.key("swept"), "healing", self.me)
             return True
 
     def renew_if_due(self) -> bool:
-        """Renew it about once a second."""
-        return time.monotonic() - self._renewed < 1.0 or self.renew()
+        """Renew it every half second."""
+        return time.monotonic() - self._renewed < RENEW_SECONDS or self.renew()
 
     def renew(self) -> bool:
         """False when it took too long and somebody else has begun."""
         self._renewed = time.monotonic()
         with queue_errors():
             client = self._queue.connections.commands()
-            if client.set(self._key, self.me, nx=True, px=LOCK_SECONDS * 1000):
+            if client.set(self._key, self.me, nx=True, px=LOCK_MS):
                 return True
             if client.get(self._key) != self.me:
                 return False
-            client.pexpire(self._key, LOCK_SECONDS * 1000)
+            client.pexpire(self._key, LOCK_MS)
             return True
 
     def give_back(self) -> None:
@@ -61,6 +63,25 @@ class _Lock:
             client = self._queue.connections.commands()
             if client.get(self._key) == self.me:
                 client.delete(self._key)
+
+
+class _Way:
+    """How far Redis was compared with SQL under one start of the server and one number of the canary."""
+
+    def __init__(self, queue: Queue, healer: str, number: int, run_id: str) -> None:
+        self._queue, self._healer, self._run_id = queue, healer, run_id
+        self._mark = f"{number} {run_id}"
+
+    def begun(self) -> str:
+        """The id of the last job that was compared, or "" to begin at the first."""
+        with queue_errors():
+            noted: Any = self._queue.connections.commands().hget(self._queue.key("swept"), "compared")
+        mark, _, after = str(noted or "").rpartition(" ")
+        return after if self._run_id and mark == self._mark else ""
+
+    def note(self, after: str) -> bool:
+        """False when Redis was flushed meanwhile, or somebody else has begun."""
+        return bool(self._queue.run("compared", healer=self._healer, mark=self._mark, after=after) == "noted")
 
 
 def start_of(healer: str) -> str:
@@ -80,7 +101,8 @@ def reconcile(
     """Compare every open row that was untouched for a while with Redis and repair it; what was done, by kind.
 
     None when somebody else is at it, or it was cut short. Page by page; a bad row is logged and does not stop the
-    others. With `untouched_seconds` 0 every open row is compared, and Redis counts as whole again at the end.
+    others. With `untouched_seconds` 0 every open row is compared, and Redis counts as whole again at the end; one that
+    died on its way has left a note how far it came, and the next one goes on from there.
     """
     lock = _Lock(queue, owner)
     if not lock.take():
@@ -90,18 +112,22 @@ def reconcile(
         number, run_id = canary(database), queue.run_id()
         queue.bind(database_id(database))
         copy_controls(queue, database)
-        for page in _pages(database, untouched_seconds):
+        whole = untouched_seconds == 0
+        way = _Way(queue, lock.me, number, run_id) if whole else None
+        for page in _pages(database, untouched_seconds, after=way.begun() if way else ""):
             for job in page:
                 if stopping() or not lock.renew_if_due():
                     return None
                 done[_repair_or_log(queue, database, job, lease_seconds)] += 1
             mark_reconciled(database, [job.id for job in page])
+            if way and not way.note(page[-1].id):
+                return None
         for job_id in cancels_in_flight(database):
             # Redis may have been away when somebody asked, or have forgotten it; asking twice changes nothing.
             queue.cancel(job_id, in_flight=True)
         if not lock.renew():
             return None
-        if untouched_seconds == 0:
+        if whole:
             # Started anew meanwhile: what was compared before may be gone again.
             if queue.run_id() != run_id or not queue.look_at_canary(number, healer=lock.me)[0]:
                 return None
@@ -120,8 +146,7 @@ def repair_job(queue: Queue, database: Database, job_id: str, *, lease_seconds: 
     return _repair(queue, database, job, lease_seconds) if job else "gone"
 
 
-def _pages(database: Database, untouched_seconds: float) -> Iterator[list[OpenJob]]:
-    after = ""
+def _pages(database: Database, untouched_seconds: float, *, after: str) -> Iterator[list[OpenJob]]:
     while page := known_open_jobs(database, untouched_seconds=untouched_seconds, after=after):
         started = time.monotonic()
         yield page

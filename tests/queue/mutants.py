@@ -150,6 +150,20 @@ MUTANTS = (
     ),
     Mutant(
         "reconcile.lua",
+        "    if ARGV[14] ~= '1' then return 'unsure' end\n",
+        "    return 'fine'\n",
+        "a job that was claimed while it waited, and whose waking Redis lost, waits for ever",
+        question="a job that lost its waking is woken",
+    ),
+    Mutant(
+        "compared.lua",
+        "if redis.call('HGET', P .. 'swept', 'healing') ~= ARGV[1] then return 'gone' end\n",
+        "",
+        "a reconciler that was overtaken says where the next one may begin",
+        question="who was overtaken notes nothing",
+    ),
+    Mutant(
+        "reconcile.lua",
         "if stands() then return 'fine' end\n-- It waits",
         "if found.state then return 'fine' end\n-- It waits",
         "a hole in an index is not mended",

@@ -297,7 +297,7 @@ def test_a_claim_that_dies_before_its_begin_hides_no_crash(client: RedisClient) 
 def test_a_reconciler_that_dies_holds_the_others_up_for_a_few_seconds_only(client: RedisClient) -> None:
     lock = _Lock(client.queue, "w1")
     assert lock.take()
-    assert client.get_client().pttl(client.queue.key("reconciler")) <= 5000
+    assert client.get_client().pttl(client.queue.key("reconciler")) <= 2000
 
 
 @pytest.mark.usefixtures("fast")

@@ -127,6 +127,23 @@ def who_takes_a_job_rings_for_the_next(queue: Queue) -> None:
     assert bells(queue) == ["b"]
 
 
+def a_job_that_lost_its_waking_is_woken(queue: Queue) -> None:
+    queue.enqueue(job("a"))
+    queue.requeue(slot(), take(queue), waits=True)  # its token is newer than any fence of SQL
+    assert rebuild(queue, job("a")) == "unsure"
+    assert queue.reconcile(job("a"), lease_seconds=30, sure=True) == "rebuilt"
+    assert ready(queue) == ["a"]
+
+
+def who_was_overtaken_notes_nothing(queue: Queue) -> None:
+    """A reconciler that slept, or whose notes a flush took away, must not say how far the next one may begin."""
+    queue.connections.commands().hset(queue.key("swept"), "healing", "the next one")
+    assert queue.run("compared", healer="me", mark="7 run", after="zzz") == "gone"
+    assert queue.connections.commands().hget(queue.key("swept"), "compared") is None
+    assert queue.run("compared", healer="the next one", mark="7 run", after="b") == "noted"
+    assert queue.connections.commands().hget(queue.key("swept"), "compared") == "7 run b"
+
+
 QUESTIONS: dict[str, Callable[[Queue], None]] = {
     one.__name__.replace("_", " "): one
     for one in (
@@ -141,6 +158,8 @@ QUESTIONS: dict[str, Callable[[Queue], None]] = {
         what_was_settled_is_not_adopted,
         a_job_that_somebody_wants_cancelled_does_not_sleep,
         who_takes_a_job_rings_for_the_next,
+        a_job_that_lost_its_waking_is_woken,
+        who_was_overtaken_notes_nothing,
     )
 }
 

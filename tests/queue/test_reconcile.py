@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from database.fenced import FencedWrites
 from database.jobs import NewJob, insert_jobs
-from database.open_jobs import known_open_jobs, mark_reconciled
+from database.open_jobs import OpenJob, known_open_jobs, mark_reconciled
 from database.records import Begun, NotBegun
+from errors import QueueUnavailable
 from redis_client.answers import Grant
 from redis_client.client import RedisClient
 from redis_client.reconcile import reconcile, start_of
@@ -332,3 +333,67 @@ def test_a_new_worker_finds_out_that_redis_was_started_anew(
         healed.append(client.get_client().hget(client.queue.key("swept"), "healed"))
     assert start_of(healed[0]) == "second"
     assert healed[0] == healed[1], "once is enough"
+
+
+@pytest.fixture
+def died_half_way(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Six jobs, of which a reconciler compared the first two pages of two; what is compared from then on."""
+    monkeypatch.setattr("database.open_jobs.PAGE", 2)
+    for name in "abcdef":
+        enqueue(client, name)
+    compared: list[str] = []
+    real = client.queue.reconcile
+
+    def noted(job: OpenJob, **options: Any) -> str:
+        compared.append(job.id)
+        if len(compared) == 5:
+            raise QueueUnavailable("killed here")
+        return real(job, **options)
+
+    monkeypatch.setattr(client.queue, "reconcile", noted)
+    with pytest.raises(QueueUnavailable):
+        reconcile(client.queue, client.database, lease_seconds=30, untouched_seconds=0, owner="w1")
+    assert compared == ["a", "b", "c", "d", "e"]
+    compared[:] = ["-"] * 5
+    return compared
+
+
+def goes_on(client: RedisClient, compared: list[str]) -> list[str]:
+    assert reconcile(client.queue, client.database, lease_seconds=30, untouched_seconds=0, owner="w2") is not None
+    return compared[5:]
+
+
+def test_where_a_reconciler_died_the_next_one_goes_on(client: RedisClient, died_half_way: list[str]) -> None:
+    assert goes_on(client, died_half_way) == ["e", "f"]
+    # Once all was compared, the next doubt begins with the first again.
+    assert goes_on(client, died_half_way)[2:] == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_after_a_flush_it_begins_anew(client: RedisClient, died_half_way: list[str]) -> None:
+    client.get_client().flushall()
+    assert goes_on(client, died_half_way) == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_after_another_start_of_redis_it_begins_anew(
+    client: RedisClient, died_half_way: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.queue, "run_id", lambda: "another start")
+    assert goes_on(client, died_half_way) == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_a_flush_on_its_way_ends_it(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("database.open_jobs.PAGE", 1)
+    for name in "ab":
+        enqueue(client, name)
+    real, done = mark_reconciled, []
+
+    def flushed(*arguments: Any) -> None:
+        real(*arguments)
+        done.append(1)
+        if len(done) == 1:
+            client.get_client().flushall()
+
+    monkeypatch.setattr("redis_client.reconcile.mark_reconciled", flushed)
+    assert reconcile(client.queue, client.database, lease_seconds=30, untouched_seconds=0, owner="w1") is None
+    assert len(done) == 1
+    assert repair(client) == {"rebuilt": 2}
