@@ -43,6 +43,7 @@ def files(
 def frames(
     job_id: JobId,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A PNG or JPEG.")] = Path("sheet.png"),
+    film: Annotated[int, typer.Option("--film", min=1, metavar="N", help="Of a job with several films: which.")] = 1,
 ) -> None:
     """A sheet of stills of a job's film, to look at it at a glance."""
     from artifacts import Artifact, open_store
@@ -52,14 +53,17 @@ def frames(
     if out.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise InvalidInput(f"--out {out}: name a .png or .jpg file")
     job = redis_client.get_job(job_id)
-    video = (job["result"] or {}).get("video")
-    if not video:
+    results = job["result"] if isinstance(job["result"], list) else [job["result"] or {}]
+    videos = [one["video"] for one in results if isinstance(one, dict) and "video" in one]
+    if not videos:
         raise InvalidInput(f"job {job_id} is {job['status']} and has no film; see jobs.py show {job_id}")
-    film = open_store().path(Artifact.model_validate(video))
+    if film > len(videos):
+        raise InvalidInput(f"--film {film}: job {job_id} has {len(videos)}")
+    path = open_store().path(Artifact.model_validate(videos[film - 1]))
     _writable(out.parent)
     run_engine(
         "pipeline.film.outputs",
-        film,
+        path,
         out.resolve(),
         timeout_seconds=SHEET_SECONDS,
         memory_mb=SHEET_MEMORY_MB,

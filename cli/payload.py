@@ -32,7 +32,7 @@ def read_payload(pipeline: Pipeline, pairs: Sequence[str], json_file: str | None
     for name in pipeline.file_fields:
         if isinstance(data.get(name), list | tuple):
             data[name] = [_at_home(value) for value in data[name]]
-    for name in pipeline.sound_fields:
+    for name in (*pipeline.still_fields, *pipeline.sound_fields):
         if name in data:
             data[name] = _at_home(data[name])
     return data

@@ -60,6 +60,8 @@ def _verdicts(provider: Any, payload: Any) -> Estimate:
 
 
 def _voice(provider: Any, payload: Any) -> Estimate:
+    if payload.mute or payload.voice_file is not None:
+        return Estimate()
     if payload.script:
         return sum((provider.estimate(scene.narration) for scene in payload.script), Estimate())
     likely = provider.estimate(_narration(payload.duration_seconds)).likely_usd
@@ -83,5 +85,5 @@ def _clips(provider: Any, payload: Any) -> Estimate:
 
 def _clip(provider: Any, payload: Any, seconds: float) -> Estimate:
     still = Path("still.png") if payload.images else None
-    found: Estimate = provider.estimate(ClipOrder(prompt="", aspect=payload.aspect, seconds=seconds, image=still))
+    found: Estimate = provider.estimate(ClipOrder(prompt="", aspect=payload.shapes[0], seconds=seconds, image=still))
     return found

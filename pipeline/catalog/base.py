@@ -80,7 +80,8 @@ class Pipeline:
     queue: str | None = None  # the default queue when not named
     only_when_named: bool = False  # a worker without --queues leaves its queue alone
     file_fields: tuple[str, ...] = ()  # fields whose paths become artifacts at the door: lists of pictures and films
-    sound_fields: tuple[str, ...] = ()  # and fields of one sound each
+    still_fields: tuple[str, ...] = ()  # fields of one picture each
+    sound_fields: tuple[str, ...] = ()  # and of one sound each
     steps: Callable[[Any], tuple[Step, ...]] | None = None
     queues: tuple[str, ...] = ()  # further queues its steps may name
     groups: tuple[str, ...] = ()  # whose limits its jobs heed, beside those of their queue, pipeline and tenant

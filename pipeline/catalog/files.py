@@ -12,7 +12,7 @@ from pipeline.catalog.base import Pipeline
 from settings import get_settings
 
 Check = Callable[[Path, str], str]
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "HEIF": "image/heic"}
 
 
 def take_files(
@@ -31,9 +31,10 @@ def take_files(
             values = [values]
         if isinstance(values, list | tuple):
             replaced[field] = [taken.take(f"{field}.{number}", value, _picture) for number, value in enumerate(values)]
-    for field in pipeline.sound_fields:
+    singles = dict.fromkeys(pipeline.still_fields, _still) | dict.fromkeys(pipeline.sound_fields, _sound)
+    for field, check in singles.items():
         if data.get(field) is not None:
-            replaced[field] = taken.take(field, data[field], _sound)
+            replaced[field] = taken.take(field, data[field], check)
     return data | replaced, taken.artifacts
 
 
@@ -76,12 +77,18 @@ class _Taken:
 
 def _picture(path: Path, name: str) -> str:
     """The media type of a picture or film that a scene can show."""
-    from pipeline.film.images import inspect_image
     from pipeline.film.kinds import MOST_CLIP_BYTES, clip_type
 
     if (kind := clip_type(path)) is not None:
         _look_at("clip", path, MOST_CLIP_BYTES)
         return kind
+    return _still(path, name)
+
+
+def _still(path: Path, name: str) -> str:
+    """The media type of a picture."""
+    from pipeline.film.images import inspect_image
+
     return MEDIA_TYPES.get(inspect_image(path, name).format, "application/octet-stream")
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
-from pipeline.film.script import Quote, Sayable, SceneKind, Stat, Style
-
-
-def _color(value: str) -> str:
-    if value and not re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
-        raise ValueError("should be a colour such as #1C6B67")
-    return value.upper()
+from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
 
 class OwnScene(Payload):
@@ -50,16 +43,76 @@ class ProductVideoPayload(PaidPayload):
         pattern=r"^(#[0-9A-Fa-f]{6})?$",
         description="#RRGGBB for buttons, captions and marks; empty: the style's own",
     )
-    aspect: Literal["9:16", "1:1", "16:9"] = "9:16"
+    logo: Artifact | HttpsUrl | None = Field(
+        None, description="of the brand, best a PNG with alpha; by path or address"
+    )
+    aspect: Aspect = "9:16"
+    aspects: tuple[Aspect, ...] = Field(
+        (), max_length=3, description="several: a film in each, of one script, voice and set of pictures"
+    )
+    variants: int = Field(1, ge=1, le=3, description="so many films that begin with other words")
+    quality: Literal["full", "preview"] = Field(
+        "full", description="preview: 720p and 20 pictures a second, soon there"
+    )
     duration_seconds: int = Field(20, ge=8, le=90)
     language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")
     voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
+    voice_file: Artifact | HttpsUrl | None = Field(
+        None, description="your own recording of your own `script`, with a pause after each scene; by path or address"
+    )
+    mute: bool = Field(False, description="nobody speaks: the captions run at a reader's pace")
     music: bool = True
     music_file: Artifact | HttpsUrl | None = Field(None, description="your own, by path or https address")
     seed: int = Field(0, ge=0, le=2**31)
     stop_after: Literal["script_gen", "voice_gen", "video_gen", "compositing"] = Field(
         "compositing", description="to look before it goes on: this stage, and what it needs"
     )
+
+    @field_validator("aspects")
+    @classmethod
+    def _once(cls, value: tuple[Aspect, ...]) -> tuple[Aspect, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("should name each aspect once")
+        return value
+
+    @field_validator("variants")
+    @classmethod
+    def _own_words_open_once(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("script"):
+            raise ValueError("should be 1 with a script of your own, which opens in one way")
+        return value
+
+    @field_validator("voice_file")
+    @classmethod
+    def _of_a_script(cls, value: Artifact | str | None, info: ValidationInfo) -> Artifact | str | None:
+        if value is not None and not info.data.get("script"):
+            raise ValueError("should come with the `script` that is read in it, scene by scene")
+        return value
+
+    @field_validator("mute")
+    @classmethod
+    def _not_both(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("voice_file") is not None:
+            raise ValueError("should be false with a voice_file")
+        return value
+
+    @property
+    def read_aloud(self) -> tuple[str, ...]:
+        """The texts of a recording, one after the other: each of them says where the others end."""
+        return tuple(scene.narration for scene in self.script) if self.voice_file is not None else ()
+
+    @property
+    def shapes(self) -> tuple[Aspect, ...]:
+        """The aspects of its films; pictures are made for the first."""
+        return self.aspects or (self.aspect,)
+
+    @property
+    def films(self) -> tuple[FilmVersion, ...] | int:
+        """One film of several each; 0 where there is one only, which is then the job's whole result."""
+        found = tuple(
+            FilmVersion(aspect=aspect, opening=opening) for opening in range(self.variants) for aspect in self.shapes
+        )
+        return found if len(found) > 1 else 0
 
 
 PIPELINES = (
@@ -69,6 +122,7 @@ PIPELINES = (
         payload=ProductVideoPayload,
         stages=("script_gen", "voice_gen", "video_gen", "compositing"),
         file_fields=("images",),
-        sound_fields=("music_file",),
+        still_fields=("logo",),
+        sound_fields=("voice_file", "music_file"),
     ),
 )

@@ -42,9 +42,10 @@ def esc(text: str) -> str:
 def document(timeline: Timeline) -> str:
     """The whole ASS file of a film."""
     look = theme_of(timeline.style, timeline.brand_color).caption
+    width, height = timeline.canvas or (timeline.width, timeline.height)
     header = (
         "[Script Info]\nScriptType: v4.00+\n"
-        f"PlayResX: {timeline.width}\nPlayResY: {timeline.height}\n"
+        f"PlayResX: {width}\nPlayResY: {height}\n"
         "WrapStyle: 2\nScaledBorderAndShadow: yes\nYCbCr Matrix: TV.709\n\n"
         "[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
         "Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "

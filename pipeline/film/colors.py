@@ -14,7 +14,12 @@ def luminance(color: str) -> float:
 
 def contrast(one: str, other: str) -> float:
     """WCAG contrast ratio of two colours, 1 to 21."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return contrast_of(luminance(one), luminance(other))
+
+
+def contrast_of(one: float, other: float) -> float:
+    """The same of two luminances."""
+    light, dark = sorted((one, other), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 

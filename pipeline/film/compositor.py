@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.film import pictures
+from pipeline.film import marks, pictures
 from pipeline.film.clips import ClipTrack
+from pipeline.film.marks import MarkPlanes
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
 from pipeline.film.themes import theme_of
-from pipeline.film.timeline import Cut, Shot, Sprite, Timeline
+from pipeline.film.timeline import Cut, Mark, Picture, Shot, Sprite, Timeline
 from pipeline.film.warp import Backend, Spot, best_backend
 
-RISE_SECONDS = 0.9
+RISE_SECONDS, MARK_SECONDS = 0.9, 0.4
 SHOTS_KEPT = 2
 CLIPS_KEPT = 2
 
@@ -56,6 +57,7 @@ class Compositor:
         self._backend = backend or best_backend()
         self._sets: OrderedDict[int, _Set] = OrderedDict()
         self._clips: OrderedDict[int, ClipTrack] = OrderedDict()
+        self._marks: dict[Picture, MarkPlanes] = {}
         self._frame, self._next = (Frame(timeline.width, timeline.height) for _ in range(2))
         self._mixed: Frame | None = None
         self._distance: NDArray[np.float32] | None = None
@@ -98,7 +100,13 @@ class Compositor:
         first, last = self._visible(at, shot)
         if shot.plate.picture.treatment == "clip":
             self._clip(at, shot, last - first).draw(number - first, frame.y, frame.u, frame.v)
-            return
+        else:
+            self._still(at, shot, number, frame)
+        for mark in shot.marks:
+            self._mark(mark, min(1.0, (number - first + 1) / (MARK_SECONDS * self._timeline.fps)), frame)
+
+    def _still(self, at: int, shot: Shot, number: int, frame: Frame) -> None:
+        first, last = self._visible(at, shot)
         rasters = self._set(at)
         share = min(max((number - first) / max(1, last - first), 0.0), 1.0)
         zoom = shot.plate.zoom[0] + (shot.plate.zoom[1] - shot.plate.zoom[0]) * share
@@ -113,6 +121,20 @@ class Compositor:
         for area in _around(whole, place.inner):
             self._zoom(rasters.plate, frame, k, fixed, spot, area)
         self._card(rasters.card, place, frame)
+
+    def _mark(self, mark: Mark, seen: float, frame: Frame) -> None:
+        """A logo over the frame, `seen` (0..1) of it while it comes in."""
+        if mark.picture not in self._marks:
+            self._marks[mark.picture] = marks.mark(mark.picture)
+        drawn = self._marks[mark.picture]
+        if seen < 1:
+            drawn = drawn.faded(seen)
+        x, y = mark.at
+        height, width = drawn.alpha.shape
+        self._backend.over(frame.y[y : y + height, x : x + width], drawn.planes.y, drawn.alpha)
+        half = (slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2))
+        self._backend.over(frame.u[half], drawn.planes.u, drawn.alpha_half)
+        self._backend.over(frame.v[half], drawn.planes.v, drawn.alpha_half)
 
     def _clip(self, at: int, shot: Shot, frames: int) -> ClipTrack:
         if at not in self._clips:

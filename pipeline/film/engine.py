@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import errors
 import process
+from pipeline.film.render_job import PlateJob, PlateReport
 from settings import ROOT
 
 Report = Callable[[float, str], None]
 LOOK_SECONDS, LOOK_MEMORY_MB = 30.0, 1500
+PLATE_SECONDS, PLATE_MEMORY_MB = 120.0, 1500
 
 
 @dataclass
@@ -64,6 +66,16 @@ def run_engine(
             raise kind(str(answer.lines.get("message", "no reason was given"))) from None
         raise
     return answer.lines
+
+
+def prepare(order: PlateJob, folder: Path, *, check: Callable[[], None]) -> PlateReport:
+    """Make one picture, in a child: the user's, or art; `folder` is the caller's own."""
+    order_file = folder / f"{order.output.stem}.json"
+    order_file.write_text(order.model_dump_json())
+    answer = run_engine(
+        "pipeline.film.plates", order_file, timeout_seconds=PLATE_SECONDS, memory_mb=PLATE_MEMORY_MB, check=check
+    )
+    return PlateReport.model_validate(answer)
 
 
 def look_at(kind: Literal["clip", "sound"], path: Path, *, check: Callable[[], None] = lambda: None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipeline.film.colors import luminance
 from pipeline.film.layout import Rect, clean
-from pipeline.film.timeline import Picture, Plate, Shot, Sprite
+from pipeline.film.timeline import Mark, Picture, Plate, Shot, Sprite
 from pipeline.film.views import Extract, SceneView
 
 PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
@@ -14,7 +14,7 @@ CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
 CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
 
 
-def shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
+def shot(view: SceneView, plate: Plate, sprite: Sprite | None, marks: tuple[Mark, ...] = ()) -> Shot:
     """The scene's picture in its time; a clip moves by itself, and has no card."""
     # Every other scene zooms out instead of in, so that the film breathes.
     if plate.picture.treatment == "clip":
@@ -23,7 +23,7 @@ def shot(view: SceneView, plate: Plate, sprite: Sprite | None) -> Shot:
         plate = replace(plate, zoom=CARD_ZOOM)
     elif view.at % 2:
         plate = replace(plate, zoom=(plate.zoom[1], plate.zoom[0]))
-    return Shot(view.at, view.frames[0], view.frames[1], plate, sprite)
+    return Shot(view.at, view.frames[0], view.frames[1], plate, sprite, marks)
 
 
 def _size(view: SceneView, scale: float) -> tuple[int, int]:

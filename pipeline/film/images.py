@@ -1,6 +1,7 @@
 """Pictures of users: looked at, refused in one sentence, or loaded as plain RGB(A) of a sane size.
 
-Nothing but Pillow ever opens them, only four formats are tried, and every cap is checked before pixels are decoded.
+Nothing but Pillow ever opens them (HEIC by libheif under it), only five formats are tried, and every cap is checked
+before pixels are decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from errors import InvalidInput, TooLarge, Unsupported
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF")
 MOST_BYTES, MOST_PIXELS = 40 * 1024 * 1024, 150_000_000
 # Above this many pixels a picture that cannot be decoded at a lower scale is only verified at the door.
 DOOR_PIXELS = 40_000_000
@@ -57,10 +58,12 @@ def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_S
         alpha = _has_alpha(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
             picture = _from_deep(picture)
+        if picture.mode == "CMYK":
+            picture = _in_srgb(picture)
         if picture.mode not in ("RGB", "RGBA"):
             picture = picture.convert("RGBA" if alpha else "RGB")
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        picture = ImageOps.exif_transpose(picture)
+        picture = _in_srgb(ImageOps.exif_transpose(picture))
     except MemoryError as error:
         raise TooLarge(f"{name} needs more memory to decode than this machine gives.") from error
     except Exception as error:
@@ -68,6 +71,28 @@ def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_S
     if alpha and picture.getchannel("A").getextrema()[0] == 255:
         picture = picture.convert("RGB")
     return picture
+
+
+def _in_srgb(picture: Any) -> Any:
+    """The picture's colours as a screen shows them; one whose profile is missing or broken stays as it is."""
+    from PIL import ImageCms
+
+    profile = picture.info.get("icc_profile")
+    if not profile:
+        return picture
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    plain = picture.convert("RGB") if alpha else picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        shown = ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture
+    if shown is None:
+        return picture
+    if alpha:
+        shown.putalpha(alpha)
+    shown.info.pop("icc_profile", None)
+    return shown
 
 
 def _content(source: Path | bytes, name: str) -> bytes:
@@ -90,14 +115,16 @@ def _content(source: Path | bytes, name: str) -> bytes:
 
 
 def _open(content: bytes, name: str) -> Any:
+    import pi_heif
     from PIL import Image, UnidentifiedImageError
 
+    pi_heif.register_heif_opener(thumbnails=False)
     # Our own caps come from the header, before any pixel; Pillow's warning would only repeat them.
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise Unsupported(f"{name} is not a JPEG, PNG, WebP or GIF picture.") from error
+        raise Unsupported(f"{name} is not a JPEG, PNG, WebP, GIF or HEIC picture.") from error
     except Image.DecompressionBombError as error:
         raise TooLarge(f"{name} has more than {MOST_PIXELS // 1_000_000} megapixels.") from error
     except Exception as error:
@@ -122,6 +149,8 @@ def _decodable(content: bytes, name: str) -> None:
         if picture.format == "JPEG":
             picture.draft("RGB", (256, 256))
             picture.load()
+        elif picture.format == "HEIF":
+            return  # its pixels are decoded in a child only
         elif picture.size[0] * picture.size[1] <= DOOR_PIXELS:
             picture.load()
         else:

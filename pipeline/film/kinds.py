@@ -21,9 +21,9 @@ _HEADS = {
 }
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 # Of the family of MP4; a brand that is not named here is a film.
-_BRANDS: dict[bytes, str | None] = {b"qt  ": "video/quicktime", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4"}
+_BRANDS: dict[bytes, str] = {b"qt  ": "video/quicktime", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4"}
 _BRANDS |= dict.fromkeys((b"avif", b"avis"), "image/avif")
-_BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"))
+_BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), "image/heic")
 
 
 def media_type_of(head: bytes) -> str | None:

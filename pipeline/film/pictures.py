@@ -139,23 +139,25 @@ def card(picture: Picture, theme: Theme) -> CardPlanes:
 def _premultiplied(
     pixels: Pixels, alpha: Pixels, cover: Pixels, margin: int, radius: float, picture: Picture
 ) -> CardPlanes:
-    # The shadow is black; in limited-range YUV black is (16, 128, 128), so the offsets are weighted by alpha.
-    luma = _luma(pixels)
-    y = 16 * alpha + luma * np.float32(219 / 255)
-    noise = np.random.default_rng(picture.seed).standard_normal(y.shape, dtype=np.float32)
-    y += noise * cover * np.float32(PHOTO_NOISE)
-    alpha_half, small = _quarter(alpha), _quarter(luma)
-    u = 128 * alpha_half + (_quarter(pixels[..., 2]) - small) * U_SCALE
-    v = 128 * alpha_half + (_quarter(pixels[..., 0]) - small) * V_SCALE
+    noise = np.random.default_rng(picture.seed).standard_normal(alpha.shape, dtype=np.float32)
+    planes, full, half = premultiplied_planes(pixels, alpha, noise * cover * np.float32(PHOTO_NOISE))
     # Inside the corners' inscribed square everything is opaque and needs no blending.
     inset = margin + math.ceil(radius * (1 - math.sqrt(0.5))) + 2
     height, width = alpha.shape
-    return CardPlanes(
-        Planes(*(_bytes(plane) for plane in (y, u, v))),
-        _bytes(alpha * 255),
-        _bytes(alpha_half * 255),
-        (inset, inset, width - inset, height - inset),
-    )
+    return CardPlanes(planes, full, half, (inset, inset, width - inset, height - inset))
+
+
+def premultiplied_planes(pixels: Pixels, alpha: Pixels, noise: Pixels | None = None) -> tuple[Planes, Bytes, Bytes]:
+    """Planes of premultiplied RGB (0..255), and alpha (0..1) as bytes at both sizes; all sides even."""
+    # In limited-range YUV black is (16, 128, 128), so the offsets are weighted by alpha.
+    luma = _luma(pixels)
+    y = 16 * alpha + luma * np.float32(219 / 255)
+    if noise is not None:
+        y += noise
+    half, small = _quarter(alpha), _quarter(luma)
+    u = 128 * half + (_quarter(pixels[..., 2]) - small) * U_SCALE
+    v = 128 * half + (_quarter(pixels[..., 0]) - small) * V_SCALE
+    return Planes(*(_bytes(plane) for plane in (y, u, v))), _bytes(alpha * 255), _bytes(half * 255)
 
 
 def _edge_fade(width: int, height: int, margin: int) -> Pixels:

@@ -12,7 +12,7 @@ from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
-from pipeline.film.views import Extract, SceneView
+from pipeline.film.views import Extract, Logo, SceneView
 
 LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
 GAP_SECONDS, SHORTEST_GAP, LONGEST_GAP = 0.3, 0.25, 0.4
@@ -27,7 +27,7 @@ class Beat:
     last: int
 
 
-def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
+def plan(job: RenderJob, extracts: Mapping[int, Extract], logo: Logo | None = None) -> Timeline:
     """The timeline of a job; `extracts` are the facts of each scene's picture by place in `job.scenes`."""
     theme, stage = theme_of(job.style, job.brand_color), STAGES[job.aspect]
     beats, frames = schedule(job)
@@ -56,6 +56,7 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract]) -> Timeline:
             opens=opens + (0.1 if at == 0 else 0.06),
             closes=closes if at + 1 == len(beats) else closes - 0.04,
             frames=(beat.first, beat.last),
+            logo=logo,
         )
         drawn = draw(view)
         shots.append(drawn.shot)

@@ -36,7 +36,9 @@ def prepare(job: PlateJob) -> PlateReport:
     from pipeline.film.images import load_image
 
     # No side of a film needs more than its plate's longer one times the closest crop of a card.
-    picture = load_image(job.image_path, job.image_name, longest=max(width, height))
+    picture = load_image(job.image_path, job.image_name, longest=job.longest or max(width, height))
+    if job.trim and picture.mode == "RGBA":
+        picture = picture.crop(picture.getchannel("A").getbbox())
     source = "cutout" if picture.mode == "RGBA" else "photo"
     _save(picture, job.output)
     return PlateReport(output=job.output, width=picture.width, height=picture.height, source=source)

@@ -19,9 +19,10 @@ from typing import Any
 from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
 from pipeline.film import ass
 from pipeline.film.plan import plan
+from pipeline.film.preview import shrunk
 from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
 from pipeline.film.timeline import Timeline
-from pipeline.film.views import Extract
+from pipeline.film.views import Extract, Logo
 
 Report = Callable[[float, str], None]
 
@@ -37,7 +38,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
 
     _folders(job)
     report(0.0, "plan")
-    timeline = plan(job, extracts(job))
+    timeline = shrunk(plan(job, extracts(job), logo(job)), job.size)
     subtitles, mixed = job.work_dir / "film.ass", job.work_dir / "film.wav"
     try:
         subtitles.write_text(ass.document(timeline), encoding="utf-8")
@@ -118,6 +119,16 @@ def _folders(job: RenderJob) -> None:
 def extracts(job: RenderJob) -> dict[int, Extract]:
     """The facts of each scene's picture, by place in the job."""
     return {at: _extract(given) for at, given in enumerate(job.scenes) if given.plate_path is not None}
+
+
+def logo(job: RenderJob) -> Logo | None:
+    """The facts of the job's logo."""
+    if job.logo_path is None:
+        return None
+    from pipeline.film.marks import light_of
+
+    width, height = _size(job.logo_path, moving=False)
+    return Logo(str(job.logo_path), width, height, light_of(str(job.logo_path)))
 
 
 def _extract(given: SceneInput) -> Extract:

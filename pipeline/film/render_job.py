@@ -29,6 +29,7 @@ class RenderJob(Frozen):
 
     aspect: Aspect = "9:16"
     fps: int = Field(30, ge=10, le=60)
+    size: float = Field(1.0, gt=0, le=1, description="the picture's size as a share of the aspect's")
     style: Style = "minimal"
     language: str = "en"
     product_name: str = Field(min_length=1, max_length=200)
@@ -39,6 +40,7 @@ class RenderJob(Frozen):
     music_path: Path | None = Field(None, description="the user's own, in the place of the composed bed")
     seed: int = 0
     brand_color: str = Field("", pattern=r"^(#[0-9A-Fa-f]{6})?$")
+    logo_path: Path | None = Field(None, description="as made by `plates`: a PNG")
     scenes: tuple[SceneInput, ...] = Field(min_length=1, max_length=60)
     target_seconds: float | None = Field(None, gt=0, le=MAX_FILM_SECONDS)
     output: Path
@@ -77,6 +79,8 @@ class PlateJob(Frozen):
     brand_color: str = ""
     image_path: Path | None = None
     image_name: str = Field("", description="the file's name as its owner knows it, for messages")
+    trim: bool = Field(False, description="cut clear edges off, as of a logo")
+    longest: int | None = Field(None, gt=0, description="of the sides, in pixels; None: what a scene's picture needs")
     output: Path
 
 

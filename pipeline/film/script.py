@@ -77,13 +77,39 @@ class Scene(Frozen):
     image: int | None = Field(None, ge=0, description="which of the payload's images this scene shows")
 
 
+class FilmVersion(Frozen):
+    """One film of several that a job makes: its aspect, and which opening it has (0: the script's own)."""
+
+    aspect: Aspect
+    opening: int = 0
+
+    @property
+    def label(self) -> str:
+        """For the names of its files, such as `9x16-2`."""
+        return self.aspect.replace(":", "x") + (f"-{self.opening + 1}" if self.opening else "")
+
+
 class Script(Frozen):
-    """The whole script, scene by scene, fitted to the wanted duration."""
+    """The whole script, scene by scene, fitted to the wanted duration.
+
+    `openings` are other first scenes; their indices follow those of the scenes.
+    """
 
     style: Style
     language: str
     scenes: tuple[Scene, ...] = Field(min_length=1)
+    openings: tuple[Scene, ...] = ()
     provider: str = "local"
+
+    @property
+    def spoken(self) -> tuple[Scene, ...]:
+        """All that is to be spoken."""
+        return self.scenes + self.openings
+
+    def order_of(self, opening: int) -> tuple[int, ...]:
+        """The places, among `spoken`, of a film with this opening."""
+        first = len(self.scenes) + opening - 1 if opening else 0
+        return (first, *range(1, len(self.scenes)))
 
 
 class Word(Frozen):

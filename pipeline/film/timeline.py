@@ -13,7 +13,7 @@ from typing import Literal
 from pipeline.film.fonts import Face
 from pipeline.film.theme import OrnamentKind, TransitionKind
 
-Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip"]
+Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip", "logo"]
 Enter = Literal["none", "fade", "rise", "pop", "button"]
 ShapeKind = Literal["box", "check", "line", "star"]
 
@@ -61,6 +61,14 @@ class Sprite:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A logo that stands still over its shot; `at` is its upper left corner, in whole even pixels."""
+
+    picture: Picture
+    at: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Shot:
     """One scene's picture, from the middle of the cut before it to the middle of the cut after it."""
 
@@ -69,6 +77,7 @@ class Shot:
     last: int
     plate: Plate
     sprite: Sprite | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The whole film."""
+    """The whole film; places of text are in pixels of the `canvas`, where that is not the picture's own size."""
 
     width: int
     height: int
@@ -179,6 +188,7 @@ class Timeline:
     seed: int
     brand_color: str = ""
     music_path: str = ""
+    canvas: tuple[int, int] | None = None
 
     @property
     def seconds(self) -> float:

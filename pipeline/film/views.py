@@ -33,6 +33,16 @@ class Extract:
 
 
 @dataclass(frozen=True)
+class Logo:
+    """The brand's logo: its file, size in pixels, and how light it is (None for one with a ground of its own)."""
+
+    path: str
+    width: int
+    height: int
+    light: float | None
+
+
+@dataclass(frozen=True)
 class SceneView:
     """Everything one scene's drawing depends on. `opens` and `closes` bound its text, in seconds."""
 
@@ -46,6 +56,7 @@ class SceneView:
     opens: float
     closes: float
     frames: tuple[int, int]
+    logo: Logo | None = None
 
     @property
     def photo(self) -> Extract | None:

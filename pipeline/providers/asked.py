@@ -53,7 +53,8 @@ class AskedWriter(Asking):
     def write(self, brief: Brief, check: Check, ledger: Ledger) -> Script:
         """The script for this brief; Refused when the model will not write it, BadReply when it is no use."""
         answer = self.author.ask(script_question(brief), check, ledger)
-        return script_of(brief, drafts_of(answer, brief), provider=self.name)
+        openings = list(dict.fromkeys(answer.openings))[: brief.openings - 1]
+        return script_of(brief, drafts_of(answer, brief), provider=self.name, openings=openings)
 
     def estimate(self, brief: Brief) -> Estimate:
         """What writing it costs."""

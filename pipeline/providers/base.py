@@ -28,7 +28,7 @@ def no_check() -> None:
 class Brief:
     """What a copywriter may know about one product; everything it says must come from here.
 
-    `price` and `url` are as the user typed them; `images` is how many pictures there are; the same `seed` gives
+    `openings` is in how many ways it should begin; `price` and `url` are as the user typed them; `images` is how many pictures there are; the same `seed` gives
     the same words; `duration_seconds` (8-90) is what the whole film should last.
     """
 
@@ -45,6 +45,7 @@ class Brief:
     language: str = "en"
     images: int = 0
     seed: int = 0
+    openings: int = 1
 
 
 @dataclass(frozen=True, slots=True)

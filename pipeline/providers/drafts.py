@@ -27,8 +27,8 @@ class Draft:
     stars: int = 0
 
 
-def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str) -> Script:
-    """The drafts as the script of a film."""
+def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str, openings: Sequence[str] = ()) -> Script:
+    """The drafts as the script of a film; `openings` are other narrations of its first scene."""
     pictured = [index for index, draft in enumerate(drafts) if draft.kind not in WORDS_ALONE]
     places = {index: _image(at, len(pictured), brief.images) for at, index in enumerate(pictured)}
     scenes = tuple(
@@ -44,7 +44,11 @@ def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str) -> Script
         )
         for index, draft in enumerate(drafts)
     )
-    return Script(style=brief.style, language=brief.language, scenes=scenes, provider=provider)
+    others = tuple(
+        scenes[0].model_copy(update={"index": len(scenes) + number, "narration": narration})
+        for number, narration in enumerate(openings)
+    )
+    return Script(style=brief.style, language=brief.language, scenes=scenes, openings=others, provider=provider)
 
 
 def _image(index: int, scenes: int, images: int) -> int | None:

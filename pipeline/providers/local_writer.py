@@ -114,13 +114,27 @@ class LocalWriter:
         material = _material(brief, name, voice)
         target = brief.duration_seconds - LEAD_SECONDS - TAIL_SECONDS
         drafts = _arrange(material, best_plan(material, target, voice), voice)
-        return script_of(brief, drafts, provider=self.name)
+        openings = _openings(brief, name, voice, drafts[0].narration)
+        return script_of(brief, drafts, provider=self.name, openings=openings)
 
 
 def film_seconds(script: Script) -> float:
     """How long the film of a script lasts: its speech, the gaps, the lead-in and the tail."""
     spoken = sum(speech_seconds(scene.narration, script.style) for scene in script.scenes)
     return LEAD_SECONDS + spoken + GAP_SECONDS * (len(script.scenes) - 1) + TAIL_SECONDS
+
+
+def _openings(brief: Brief, name: str, voice: Voice, own: str) -> list[str]:
+    """Other narrations of the first scene; InvalidInput when there are not so many."""
+    frames = (*voice.phrases.hooks, *voice.phrases.quick_hooks)
+    turned = (frames[(brief.seed + step) % len(frames)] for step in range(len(frames)))
+    found = [text for text in dict.fromkeys(_fill(voice.it(frame), name=name) for frame in turned) if text != own]
+    if len(found) < brief.openings - 1:
+        raise InvalidInput(
+            f"variants={brief.openings}: the local writer knows {len(found) + 1} opening in {brief.language!r}; "
+            "ask for 1, or set the key of a hosted writer"
+        )
+    return found[: brief.openings - 1]
 
 
 # -- what could be said --------------------------------------------------------------------------------------------

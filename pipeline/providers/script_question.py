@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,7 @@ not in the data, and nothing about the product that the data does not say. Write
 - headline: what is shown, at most 60 characters, not the narration again. kicker: a line above it of at most 30 characters,
   or empty. lines: only in a features scene, two to four of at most 60 characters each; else empty.
 - shown_besides has scenes of their own, which are not yours to write: say nothing of them.
+- openings: `other_openings` other narrations for the hero scene, each with another hook; without that number none.
 - style gives the tone: minimal is calm and exact, bold is short and loud, elegant is slow and well-mannered, playful is light."""
 
 
@@ -53,6 +54,7 @@ class ScriptAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scenes: list[SceneAnswer]
+    openings: list[Annotated[str, Field(min_length=2, max_length=300)]] = Field([], max_length=4)
 
 
 def script_question(brief: Brief) -> Question[ScriptAnswer]:
@@ -72,6 +74,8 @@ def script_question(brief: Brief) -> Question[ScriptAnswer]:
     }
     if proofs:
         facts["shown_besides"] = [one.narration for one in proofs]
+    if brief.openings > 1:
+        facts["other_openings"] = brief.openings - 1
     if brief.seed:
         facts["variation"] = brief.seed  # another seed asks for other words, and the same one finds its stored answer
     content = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode()
@@ -92,9 +96,11 @@ def check_script(answer: ScriptAnswer, brief: Brief) -> None:
     seconds += sum(one.seconds + GAP_SECONDS for one in fitting_proofs(brief))
     if not SHORTEST <= seconds / brief.duration_seconds <= LONGEST:
         raise BadReply(f"the script takes about {seconds:.0f} s, and {brief.duration_seconds:.0f} s were asked for")
+    if len(set(answer.openings)) < brief.openings - 1:
+        raise BadReply(f"the script has {len(answer.openings)} other openings, not {brief.openings - 1}")
     known = " ".join((brief.product_name, brief.description, *brief.features, brief.cta_text, brief.url, brief.price))
-    for scene in scenes:
-        said = " ".join((scene.narration, scene.headline, scene.kicker, *scene.lines))
+    texts = [" ".join((scene.narration, scene.headline, scene.kicker, *scene.lines)) for scene in scenes]
+    for said in (*texts, *answer.openings):
         if invented := set(_NUMBER.findall(said)) - set(_NUMBER.findall(known)):
             raise BadReply(f"the script says {min(invented)}, which the payload does not")
 

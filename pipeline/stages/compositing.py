@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from artifacts import Artifact
 from pipeline.context import Context
 from pipeline.fetch import fetch
-from pipeline.film.engine import run_engine
+from pipeline.film.engine import prepare, run_engine
+from pipeline.film.images import MOST_BYTES
 from pipeline.film.kinds import MOST_SOUND_BYTES
-from pipeline.film.render_job import RenderJob, SceneInput
-from pipeline.film.script import ScenePlate, Script, SpokenScene, Word
+from pipeline.film.render_job import PlateJob, RenderJob, SceneInput
+from pipeline.film.script import Aspect, FilmVersion, ScenePlate, Script, SpokenScene, Word
 from pipeline.stage import stage
 
 # media.md measured 0.8 s of wall a second of film on two quiet cores; this is for busy ones.
@@ -20,6 +21,9 @@ SECONDS_PER_FILM_SECOND = 20.0
 FIXED_SECONDS = 120.0
 STALL_SECONDS = 90.0
 RENDER_MEMORY_MB = 2500
+LOGO_PIXELS = 900
+# Pictures a second, and the size as a share of the aspect's: 1080p, and 720p.
+QUALITIES = {"full": (30, 1.0), "preview": (20, 2 / 3)}
 # What the child puts beside the film: its media type, and the end of its name.
 BESIDE = {
     "thumbnail": ("image/jpeg", ".jpg"),
@@ -32,6 +36,8 @@ BESIDE = {
 class FilmResult(BaseModel):
     """The film, what comes with it, and its facts: lengths and the captions' times in seconds, loudness in LUFS."""
 
+    aspect: Aspect
+    opening: int = 0
     video: Artifact
     thumbnail: Artifact
     subtitles_srt: Artifact
@@ -46,16 +52,20 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), weight=25, version="3")
-def compositing(context: Context) -> FilmResult:
-    """Render the film; its own quality checks are the last step, and fail the stage when they do not hold."""
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="4")
+def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
+    """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
+
+    `version` is which of several films that share all the rest.
+    """
     script: Script = context.result("script_gen")
     spoken: list[SpokenScene] = context.result("voice_gen")
     plates: list[ScenePlate] = context.result("video_gen")
-    order = _order(context, script, spoken, plates)
+    own = version or FilmVersion(aspect=context.payload.shapes[0])
+    order = _order(context, own, script, spoken, plates)
     order_file = context.workdir / "film.json"
     order_file.write_text(order.model_dump_json())
-    seconds = sum(scene.duration_seconds for scene in spoken)
+    seconds = sum(scene.duration_seconds for scene in order.scenes)
     facts = run_engine(
         "pipeline.film.render",
         order_file,
@@ -65,13 +75,15 @@ def compositing(context: Context) -> FilmResult:
         check=context.check,
         report=context.progress,
     )["result"]
-    name = _slug(order.product_name)
+    name = _slug(order.product_name) + (f"-{version.label}" if version else "")
     video = context.keep(order.output, media_type="video/mp4", name=f"{name}.mp4")
     beside = {
         kind: context.keep(Path(facts["beside"][kind]), media_type=media_type, name=f"{name}{ending}")
         for kind, (media_type, ending) in BESIDE.items()
     }
     return FilmResult(
+        aspect=own.aspect,
+        opening=own.opening,
         video=video,
         **beside,
         duration_seconds=facts["seconds"],
@@ -88,10 +100,19 @@ def compositing(context: Context) -> FilmResult:
     )
 
 
-def _order(context: Context, script: Script, spoken: list[SpokenScene], plates: list[ScenePlate]) -> RenderJob:
+def _order(
+    context: Context, version: FilmVersion, script: Script, spoken: list[SpokenScene], plates: list[ScenePlate]
+) -> RenderJob:
     payload = context.payload
+    said = [(script.spoken[place], spoken[place]) for place in script.order_of(version.opening)]
+    # Art is drawn for its frame; only the first aspect's is at hand.
+    is_first = version.aspect == payload.shapes[0]
+    shown = [context.path(plate.picture) if is_first or plate.source != "art" else None for plate in plates]
+    fps, size = QUALITIES[payload.quality]
     return RenderJob(
-        aspect=payload.aspect,
+        aspect=version.aspect,
+        fps=fps,
+        size=size,
         style=payload.style,
         language=payload.language,
         product_name=payload.product_name,
@@ -102,21 +123,38 @@ def _order(context: Context, script: Script, spoken: list[SpokenScene], plates: 
         music_path=_music(context),
         seed=payload.seed,
         brand_color=payload.brand_color,
+        logo_path=_logo(context),
         scenes=tuple(
             SceneInput(
-                scene=scene,
+                scene=scene.model_copy(update={"index": index}),
                 audio_path=context.path(voice.audio),
                 duration_seconds=voice.duration_seconds,
                 words=voice.words,
-                plate_path=context.path(plate.picture),
+                plate_path=path,
                 plate_source=plate.source,
             )
-            for scene, voice, plate in zip(script.scenes, spoken, plates, strict=True)
+            for index, ((scene, voice), plate, path) in enumerate(zip(said, plates, shown, strict=True))
         ),
         target_seconds=None,
         output=context.workdir / "film.mp4",
         work_dir=context.workdir / "render",
     )
+
+
+def _logo(context: Context) -> Path | None:
+    """The logo as a PNG of a sane size, made in a child: it is a stranger's file."""
+    given: Artifact | str | None = context.payload.logo
+    if given is None:
+        return None
+    if isinstance(given, Artifact):
+        path, name = context.path(given), given.name
+    else:
+        path, name = context.workdir / "logo", "logo"
+        fetch(given, path, most_bytes=MOST_BYTES, check=context.check)
+    order = PlateJob(
+        image_path=path, image_name=name, longest=LOGO_PIXELS, trim=True, output=context.workdir / "logo.png"
+    )
+    return prepare(order, context.workdir, check=context.check).output
 
 
 def _music(context: Context) -> Path | None:

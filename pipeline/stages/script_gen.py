@@ -30,6 +30,7 @@ def script_gen(context: Context) -> Script:
         language=payload.language,
         images=len(payload.images),
         seed=payload.seed,
+        openings=payload.variants,
     )
     if payload.script:
         from pipeline.providers.own_script import own_script  # grammar that an idle worker need not know
@@ -46,7 +47,7 @@ def script_gen(context: Context) -> Script:
 
 def _said(script: Script) -> dict[str, str]:
     return {
-        f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, *one.lines)) for one in script.scenes
+        f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, *one.lines)) for one in script.spoken
     }
 
 

@@ -8,14 +8,11 @@ from artifacts import Artifact
 from errors import InvalidInput, Permanent
 from pipeline.context import Context
 from pipeline.fetch import fetch
-from pipeline.film.engine import look_at, run_engine
+from pipeline.film.engine import look_at, prepare
 from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
 from pipeline.stage import stage
-
-PLATE_SECONDS = 120.0
-PLATE_MEMORY_MB = 1500
 
 
 @stage(
@@ -26,8 +23,8 @@ PLATE_MEMORY_MB = 1500
     weight=25,
     hard_seconds=2700,
     cache=True,
-    reads=("images", "style", "aspect", "seed", "product_name", "brand_color"),
-    version="3",
+    reads=("images", "style", "shapes", "seed", "product_name", "brand_color"),
+    version="4",
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""
@@ -54,7 +51,7 @@ def _order_clip(context: Context, scene: Scene, still: Path | None) -> ScenePlat
         scene,
         product_name=payload.product_name,
         style=payload.style,
-        aspect=payload.aspect,
+        aspect=payload.shapes[0],
         seed=payload.seed,
         still=still,
     )
@@ -72,7 +69,7 @@ def _keep_clip(context: Context, scene: Scene, path: Path, media_type: str) -> S
 def _plate(context: Context, scene: Scene, image: Path | None, name: str) -> PlateReport:
     payload = context.payload
     order = PlateJob(
-        aspect=payload.aspect,
+        aspect=payload.shapes[0],
         style=payload.style,
         seed=payload.seed,
         brand_color=payload.brand_color,
@@ -81,16 +78,7 @@ def _plate(context: Context, scene: Scene, image: Path | None, name: str) -> Pla
         image_name=name,
         output=context.workdir / "plate.png",
     )
-    order_file = context.workdir / "plate.json"
-    order_file.write_text(order.model_dump_json())
-    answer = run_engine(
-        "pipeline.film.plates",
-        order_file,
-        timeout_seconds=PLATE_SECONDS,
-        memory_mb=PLATE_MEMORY_MB,
-        check=context.check,
-    )
-    return PlateReport.model_validate(answer)
+    return prepare(order, context.workdir, check=context.check)
 
 
 def _image(context: Context, scene: Scene) -> tuple[Path | None, str]:

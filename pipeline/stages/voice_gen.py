@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import wave
+from pathlib import Path
+
+from artifacts import Artifact
+from errors import Permanent
 from pipeline.context import Context
-from pipeline.film.script import Scene, SpokenScene
+from pipeline.fetch import fetch
+from pipeline.film.engine import run_engine
+from pipeline.film.kinds import MOST_SOUND_BYTES
+from pipeline.film.script import Scene, SpokenScene, Word
 from pipeline.stage import stage
+
+UNSPOKEN_RATE = 22_050
+VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
 
 
 @stage(
     "voice_gen",
     needs=("script_gen",),
-    each="scenes",
+    each="spoken",
     capability="speak",
     weight=25,
     hard_seconds=900,
     cache=True,
-    reads=("language", "voice", "style"),
-    version="1",
+    reads=("language", "voice", "style", "voice_file", "read_aloud", "mute"),
+    version="2",
 )
 def voice_gen(context: Context, scene: Scene) -> SpokenScene:
-    """Speak one scene."""
+    """Speak one scene; or take the user's own voice; or give it the time of a reader."""
     payload = context.payload
+    if payload.voice_file is not None:
+        return _own_voice(context, scene, payload.voice_file)
+    if payload.mute:
+        return _unspoken(context, scene)
     output = context.workdir / "voice.wav"
     speech = context.provider("speak").speak(
         scene.narration,
@@ -31,10 +47,58 @@ def voice_gen(context: Context, scene: Scene) -> SpokenScene:
         check=context.check,
         ledger=context.ledger,
     )
-    return SpokenScene(
-        index=scene.index,
-        audio=context.keep(speech.path, media_type="audio/wav", name=f"voice-{scene.index}.wav"),
-        duration_seconds=speech.duration_seconds,
-        words=speech.words,
-        provider=speech.provider,
-    )
+    return _spoken(context, scene, speech.path, speech.duration_seconds, speech.words, speech.provider)
+
+
+def _own_voice(context: Context, scene: Scene, given: Artifact | str) -> SpokenScene:
+    """The scene's part of the user's recording; its words are placed by their letters, between its pauses."""
+    from pipeline.providers.speech import tokens_of
+
+    if isinstance(given, Artifact):
+        recording = context.path(given)
+    else:
+        recording = context.workdir / "recording"
+        fetch(given, recording, most_bytes=MOST_SOUND_BYTES, check=context.check)
+    output, order = context.workdir / "voice.wav", context.workdir / "voice.json"
+    job = {
+        "recording": str(recording),
+        "scenes": [tokens_of(text, context.payload.language) for text in context.payload.read_aloud],
+        "index": scene.index,
+        "output": str(output),
+    }
+    order.write_text(json.dumps(job))
+    try:
+        found = run_engine(
+            "pipeline.film.voice_over",
+            order,
+            timeout_seconds=VOICE_OVER_SECONDS,
+            memory_mb=VOICE_OVER_MEMORY_MB,
+            check=context.check,
+        )
+    except Permanent as error:
+        raise type(error)(f"voice_file: {error}") from None
+    words = tuple(Word.model_validate(word) for word in found["words"])
+    return _spoken(context, scene, output, float(found["duration_seconds"]), words, "own")
+
+
+def _unspoken(context: Context, scene: Scene) -> SpokenScene:
+    """Silence as long as the text would take, with its words one after the other."""
+    from pipeline.providers.speech import speech_seconds
+
+    seconds = speech_seconds(scene.narration, context.payload.style)
+    output = context.workdir / "voice.wav"
+    with wave.open(str(output), "wb") as file:
+        file.setparams((1, 2, UNSPOKEN_RATE, 0, "NONE", ""))
+        file.writeframes(bytes(2 * round(seconds * UNSPOKEN_RATE)))
+    tokens = scene.narration.split()
+    letters = [len(token) + 2 for token in tokens]
+    starts = [seconds * sum(letters[:at]) / sum(letters) for at in range(len(letters) + 1)]
+    words = tuple(Word(text=token, start=starts[at], end=starts[at + 1]) for at, token in enumerate(tokens))
+    return _spoken(context, scene, output, seconds, words, "silence")
+
+
+def _spoken(
+    context: Context, scene: Scene, path: Path, seconds: float, words: tuple[Word, ...], provider: str
+) -> SpokenScene:
+    audio = context.keep(path, media_type="audio/wav", name=f"voice-{scene.index}.wav")
+    return SpokenScene(index=scene.index, audio=audio, duration_seconds=seconds, words=words, provider=provider)

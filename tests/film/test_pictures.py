@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from errors import InvalidInput, TooLarge, Unsupported
 from pipeline.film import images, music
@@ -21,6 +23,18 @@ def encoded(kind: str = "PNG", size: tuple[int, int] = (120, 90), mode: str = "R
     out = io.BytesIO()
     Image.effect_noise(size, 60).convert(mode).save(out, format=kind, **options)
     return out.getvalue()
+
+
+# 96 x 64 pixels, red at the left and blue at the right, as a phone would write it.
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAVZtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ACJpbG9jAAAAAERAAAEAAQAAAAABegABAAAAAAAAAIMAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt"
+    "AAAAAAABAAAA1mlwcnAAAAC3aXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQArQgEBA3AAAAMAkAAAAwAAAwAeoDCBBZbqSSmubgIaDAgAAAMAyAAAAwAIQGIAAQAHRAHBcrAiQAAAABNjb2xy"
+    "bmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABgAAAAQAAAABBwaXhpAAAAAAMICAgAAAAXaXBtYQAAAAAAAAABAAEEgQIDBAAAAItt"
+    "ZGF0AAAAfygBrwng4wucuq///jSf//39B5D9gmOkglP/6adp38Bvv/9VgrpbTP6HCzNZ13oXr6EcEL3dK5WQdytgNQQpM0/RFCS8"
+    "wZr9PNXM7GfaLAAmLc/+BXvBV/mHMbOboRQ0cTUqqFGdc2xiJ+/JmOFfm2dnyHr+/Xkfnon03XTzk+A="
+)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
@@ -67,6 +81,51 @@ def test_cmyk_and_sixteen_bits_become_rgb(tmp_path: Path) -> None:
     loaded = np.asarray(images.load_image(tmp_path / "deep.png"))
     assert loaded.shape == (128, 128, 3)
     assert 120 < loaded.mean() < 135
+
+
+def test_a_phones_picture_is_taken_and_shown() -> None:
+    facts = images.inspect_image(HEIC, "IMG_1.HEIC")
+    assert (facts.format, facts.width, facts.height, facts.alpha) == ("HEIF", 96, 64, False)
+    shown = images.load_image(HEIC, "IMG_1.HEIC")
+    assert shown.getpixel((20, 30))[0] > 150 > shown.getpixel((20, 30))[2]
+    assert shown.getpixel((80, 30))[2] > 150 > shown.getpixel((80, 30))[0]
+
+
+@pytest.mark.parametrize("kept", [100, 200, 420, 500])
+def test_a_cut_off_phones_picture_is_refused_at_the_door_or_by_the_child(kept: int) -> None:
+    def taken() -> None:
+        images.inspect_image(HEIC[:kept], "bottle")
+        images.load_image(HEIC[:kept], "bottle")
+
+    with pytest.raises((InvalidInput, Unsupported), match="bottle"):
+        taken()
+
+
+def swapped_profile() -> bytes:
+    """A colour profile whose red is sRGB's blue and whose blue is its red."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    entries = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}
+    red, blue = entries[b"rXYZ"], entries[b"bXYZ"]
+    profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("WEBP", "RGB")])
+def test_colours_of_another_profile_become_those_of_a_screen(kind: str, mode: str) -> None:
+    red = Image.new(mode, (80, 80), (255, 0, 0) if mode == "RGB" else (255, 0, 0, 120))
+    out = io.BytesIO()
+    red.save(out, format=kind, icc_profile=swapped_profile())
+    shown = images.load_image(out.getvalue())
+    assert shown.getpixel((40, 40))[2] > 240
+    assert shown.getpixel((40, 40))[0] < 20
+    assert mode == "RGB" or shown.getpixel((40, 40))[3] == 120
+
+
+def test_a_broken_profile_changes_nothing() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (80, 80), (250, 10, 10)).save(out, format="PNG", icc_profile=b"rubbish")
+    assert images.load_image(out.getvalue()).getpixel((40, 40)) == (250, 10, 10)
 
 
 def test_a_frame_is_the_same_alone_and_in_a_run() -> None:

@@ -51,10 +51,12 @@ LOADED_LATE = {
     "pipeline.film.clips",
     "pipeline.film.compositor",
     "pipeline.film.loudness",
+    "pipeline.film.marks",
     "pipeline.film.music",
     "pipeline.film.own_music",
     "pipeline.film.pictures",
     "pipeline.film.sound",
+    "pipeline.film.voice_over",
     "pipeline.film.warp",
     "pipeline.providers.piper_child",
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.film import fonts
+from pipeline.film.brand import mark
 from pipeline.film.colors import on
 from pipeline.film.grounds import card, ground, shot
 from pipeline.film.layout import Rect, clean, fit
-from pipeline.film.timeline import Label, Shape
+from pipeline.film.timeline import Label, Mark, Shape
 from pipeline.film.titles import heading, title_look
 from pipeline.film.typeset import Look, block
 from pipeline.film.views import Drawn, SceneView
@@ -23,6 +24,11 @@ def draw(view: SceneView) -> Drawn:
     name_text = clean(heading(view, job.cta_text), upper=theme.upper)
     name = block(name_text, stage.end_name, name_look, view.opens + 0.15, view.closes)
     labels, shapes = list(name.labels), []
+    marks: tuple[Mark, ...] = ()
+    if view.logo:
+        # It says whose film this is, in the place of the name.
+        placed, _ = mark(view, view.logo, _logo_area(stage.end_name), left=stage.left)
+        labels, marks = [], (placed,)
     text = clean(job.cta_text, upper=theme.upper)
     if text:
         label, button = _button(view, text)
@@ -34,7 +40,13 @@ def draw(view: SceneView) -> Drawn:
         url_look = replace(url_look, shadow=name_look.shadow)
         labels += block(url, area, url_look, view.opens + 0.75, view.closes).labels
     area = stage.card if stage.left else stage.end_card
-    return Drawn(shot(view, ground(view, dim=DIM), card(view, area)), tuple(labels), tuple(shapes))
+    return Drawn(shot(view, ground(view, dim=DIM), card(view, area), marks), tuple(labels), tuple(shapes))
+
+
+def _logo_area(area: Rect) -> Rect:
+    """The middle of the name's area: a logo is looked at, not read."""
+    height = min(area.height * 0.8, area.width * 0.2)
+    return replace(area, y=area.cy - height / 2, height=height)
 
 
 def _button(view: SceneView, text: str) -> tuple[Label, list[Shape]]:
