@@ -15,7 +15,7 @@ import structlog
 from errors import InvalidInput
 from pipeline.catalog.base import declared_queues
 from pipeline.catalog.complaints import nearest
-from pipeline.stop import StopSignal
+from pipeline.stop import StopSignal, clock
 from redis_client.answers import Grant, Slot
 
 log = structlog.get_logger()
@@ -50,6 +50,7 @@ class SlotState:
     inbox: SimpleQueue[Grant | None] = field(default_factory=SimpleQueue)
     running: Running | None = None
     is_free: bool = True
+    rests_until: float = 0.0  # Redis has its last job still in it; `clock()`
     unanswered: str = ""  # the nonce of a claim whose reply never came: asked again, it brings the same grant
 
 
@@ -126,8 +127,16 @@ class Crew:
         state.inbox.put(grant)
 
     def free_slots(self) -> list[SlotState]:
-        """The slots without a job."""
-        return [state for state in self.slots if state.is_free]
+        """The slots that may claim."""
+        now = clock()
+        return [state for state in self.slots if state.is_free and state.rests_until <= now]
+
+    def resting(self) -> float | None:
+        """Seconds until the first of the resting slots may claim again; None when no free one rests."""
+        now = clock()
+        return min(
+            (state.rests_until - now for state in self.slots if state.is_free and state.rests_until > now), default=None
+        )
 
     def wait_for_free(self, timeout: float) -> bool:
         """Wait until a slot is free."""

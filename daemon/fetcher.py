@@ -22,6 +22,7 @@ BLOCK_SECONDS = 2.0
 # Redis 6.2 takes a block of 0.001 s as for ever.
 SHORTEST_BLOCK_SECONDS = 0.01
 REST_SECONDS = 0.5
+BUSY_SECONDS = 0.5
 
 
 class Rights(Protocol):
@@ -149,7 +150,8 @@ class Fetcher:
             if again:
                 wait = 0.0
         self.paused = frozenset(paused)
-        return wait
+        rest = self.crew.resting()
+        return wait if rest is None else min(wait, max(SHORTEST_BLOCK_SECONDS, rest))
 
     def _take(self, state: SlotState, claim: Claim) -> bool:
         """Hand a grant to its slot; whether there may be more to examine at once."""
@@ -158,7 +160,9 @@ class Fetcher:
                 self.crew.give(state, claim)
                 return False
             case Busy(job_id):
-                # Its last job is still leased to this slot: the beat does not renew it, so the sweep frees it.
+                # Its last job is still leased to this slot: the beat does not renew it, so the sweep frees it. Until
+                # then each bell would bring the same answer.
+                state.rests_until = clock() + BUSY_SECONDS
                 structlog.get_logger().warning("slot_busy", job_id=job_id, slot=state.slot.name)
                 return False
             case Nothing(_, again, _):

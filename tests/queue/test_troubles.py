@@ -8,9 +8,10 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from daemon.fetcher import BUSY_SECONDS
 from database.engine import Database
 from errors import InvalidInput, QueueUnavailable
-from redis_client.answers import Nothing
+from redis_client.answers import Grant, Nothing
 from redis_client.client import RedisClient
 from redis_client.connection import Connections, queue_errors
 from redis_client.inbox import adopt_inbox
@@ -19,6 +20,7 @@ from redis_client.reconcile import reconcile
 from tests.support.agree import assert_agree
 from tests.support.moves import LEASE_SECONDS, MAIN, bells, forget, job, slot, take, whole
 from tests.support.servers import redis_server
+from worker import Worker
 
 
 @pytest.fixture
@@ -335,3 +337,25 @@ def test_a_wrong_option_is_refused_where_it_is_typed(
 def test_an_id_in_the_payload_must_be_the_jobs(client: RedisClient) -> None:
     with pytest.raises(InvalidInput, match="not the job's id"):
         client.enqueue_job("a", {"id": "b"}, pipeline="selftest")
+
+
+# --- a slot whose last job Redis still has
+
+
+def test_a_slot_that_redis_takes_for_busy_rests_before_it_asks_again(client: RedisClient) -> None:
+    """Redis was rewound: it has the slot's last job in it until the lease runs out, and rings for the others."""
+    for name in ("last", "b", "c"):
+        client.enqueue_job(name, {}, pipeline="selftest")
+    worker = Worker("w1", client=client, queues=MAIN, concurrency=1)
+    (state,) = worker.crew.slots
+    worker.house.probe_now()
+    assert isinstance(client.queue.claim(state.slot, nonce="before the rewind"), Grant)
+    with capture_logs() as logs:
+        waits = [worker.fetcher._fill() for _ in range(50)]
+    assert [line["job_id"] for line in logs if line["event"] == "slot_busy"] == ["last"]
+    assert 0 < max(waits) <= BUSY_SECONDS
+    assert bells(client.queue) == ["b", "c"], "others may hear them"
+    state.rests_until = 0.0
+    with capture_logs() as logs:
+        worker.fetcher._fill()
+    assert [line["event"] for line in logs] == ["slot_busy"]
