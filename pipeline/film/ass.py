@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from pipeline.film import fonts
+from pipeline.film.captions import ground_of
 from pipeline.film.figures import counted
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import theme_of
@@ -237,9 +238,7 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
 
 def box_of(page: CaptionPage, look: CaptionLook) -> tuple[float, float]:
     """(width, height) in pixels of the ground that a page's text stands on."""
-    if look.mode in ("box", "veil"):
-        return page.width + page.px * 0.86, page.px * 1.58
-    return page.width + page.px * 0.4, page.px * 1.3
+    return ground_of(look, page.width, page.px)
 
 
 def _page_box(page: CaptionPage, look: CaptionLook, first: int, last: int, fps: int) -> list[str]:

@@ -41,6 +41,13 @@ class Span:
     closes: float
 
 
+def ground_of(look: CaptionLook, width: float, px: float) -> tuple[float, float]:
+    """(width, height) in pixels of the ground that a line of `width` stands on, at an em of `px`."""
+    if look.mode in ("box", "veil"):
+        return width + px * 0.86, px * 1.58
+    return width + px * 0.4, px * 1.3
+
+
 def shown_words(words: Sequence[Word], look: CaptionLook) -> list[Word]:
     """The words as captions show them: cleaned of emoji, in the look's case, never empty, in order of time."""
     cleaned = ((clean(word.text, upper=look.upper), word) for word in sorted(words, key=lambda word: word.start))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pipeline.film import captions
+from pipeline.film.clearing import caption_shift
 from pipeline.film.draw import draw
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
@@ -62,9 +63,10 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract], logo: Logo | None = No
         shots.append(drawn.shot)
         labels += drawn.labels
         shapes += drawn.shapes
+        _, tall = captions.ground_of(theme.caption, 0.0, theme.caption.px * stage.caption_scale)
         band = captions.Band(
             stage.width / 2 if not drawn.caption_x else drawn.caption_x,
-            stage.caption_y,
+            stage.caption_y + caption_shift(extract, drawn, stage, tall),
             stage.caption_width,
             stage.caption_scale,
         )

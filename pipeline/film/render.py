@@ -28,6 +28,7 @@ Report = Callable[[float, str], None]
 
 PLANNED, SOUNDED, ENCODED = 0.05, 0.12, 0.97
 REPORT_SECONDS = 0.25
+BUSY_ROWS, BUSY_SIZE = 48, (192, 192)
 
 
 def render(job: RenderJob, report: Report) -> dict[str, Any]:
@@ -139,7 +140,20 @@ def _extract(given: SceneInput) -> Extract:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise InvalidInput(f"the plate of scene {given.scene.index} cannot be read: {error}") from error
-    return Extract(str(given.plate_path), width, height, given.plate_source, digest)
+    busy = _busy(given.plate_path) if given.plate_source in {"photo", "cutout"} else ()
+    return Extract(str(given.plate_path), width, height, given.plate_source, digest, busy)
+
+
+def _busy(path: Path) -> tuple[float, ...]:
+    """How much there is to see in each row: steps from left to right, which letters are full of, in the middle."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path, formats=("PNG", "JPEG")) as opened:
+        small = opened.convert("L").resize(BUSY_SIZE, Image.Resampling.BOX)
+    pixels = np.asarray(small, np.float32)
+    steps = np.abs(np.diff(pixels[:, BUSY_SIZE[0] // 8 : -BUSY_SIZE[0] // 8], axis=1)).mean(axis=1)
+    return tuple(round(float(one), 3) for one in steps.reshape(BUSY_ROWS, -1).mean(axis=1))
 
 
 def _size(path: Path, *, moving: bool) -> tuple[int, int]:

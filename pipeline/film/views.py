@@ -23,6 +23,7 @@ class Extract:
     height: int
     source: str
     digest: str
+    busy: tuple[float, ...] = ()  # how much there is to see in each row of its height, 48 of them
 
     @property
     def contained(self) -> bool:

@@ -36,7 +36,7 @@ SCENES: st.SearchStrategy[dict[str, object]] = st.builds(
 )
 
 
-def film(scene: dict[str, object], style: str, aspect: str, source: str) -> Timeline:
+def film(scene: dict[str, object], style: str, aspect: str, source: str, busy: tuple[float, ...] = ()) -> Timeline:
     text = "Look at all of this, it is quite something."
     words = tuple(Word(text=word, start=at * 0.3, end=at * 0.3 + 0.25) for at, word in enumerate(text.split()))
     given_scene = Scene.model_validate(scene | {"index": 0, "narration": text})
@@ -45,7 +45,7 @@ def film(scene: dict[str, object], style: str, aspect: str, source: str) -> Time
         style=style, aspect=aspect, product_name="Nova Flask", cta_text="Order yours now", url="nova.example/shop",
         price="$29.99", scenes=(spoken,), output=Path("f.mp4"), work_dir=Path("w"),
     )  # fmt: skip
-    extracts = {} if source == "none" else {0: Extract("p.png", 900, 1200, source, "d")}
+    extracts = {} if source == "none" else {0: Extract("p.png", 900, 1200, source, "d", busy)}
     return plan(job, extracts)
 
 
@@ -73,11 +73,16 @@ def apart(one: Rect, other: Rect) -> bool:
     st.sampled_from(STYLES),
     st.sampled_from(sorted(STAGES)),
     st.sampled_from(("none", "photo", "cutout", "art", "clip")),
+    st.lists(st.integers(0, 40).map(float), min_size=48, max_size=48).map(tuple),
 )
-@example({"kind": "quote", "headline": "x" * 180, "lines": ["W" * 60], "stars": 5}, "bold", "1:1", "none")
-@example({"kind": "stat", "headline": "999,999,999,999+", "lines": ["W" * 60], "stars": 5}, "elegant", "1:1", "clip")
-def test_all_text_is_safe_and_free(scene: dict[str, object], style: str, aspect: str, source: str) -> None:
-    timeline, stage = film(scene, style, aspect, source), STAGES[aspect]
+@example({"kind": "quote", "headline": "x" * 180, "lines": ["W" * 60], "stars": 5}, "bold", "1:1", "none", ())
+@example(
+    {"kind": "stat", "headline": "999,999,999,999+", "lines": ["W" * 60], "stars": 5}, "elegant", "1:1", "clip", ()
+)
+def test_all_text_is_safe_and_free(
+    scene: dict[str, object], style: str, aspect: str, source: str, busy: tuple[float, ...]
+) -> None:
+    timeline, stage = film(scene, style, aspect, source, busy), STAGES[aspect]
     inks = [ink(label) for label in timeline.labels]
     for label, area in zip(timeline.labels, inks, strict=True):
         assert stage.safe.holds(area, slack=SLACK), (label.text, area)
@@ -90,3 +95,15 @@ def test_all_text_is_safe_and_free(scene: dict[str, object], style: str, aspect:
         assert stage.safe.holds(box, slack=SLACK), page
         for label, area in zip(timeline.labels, inks, strict=True):
             assert apart(area, box), (label.text, area, box)
+
+
+def test_captions_leave_a_label_of_the_product_free() -> None:
+    scene: dict[str, object] = {"kind": "hero", "headline": "Nova Flask"}
+    plain = film(scene, "minimal", "9:16", "photo", (1.0,) * 48).pages[0].y
+    # The card shows the photo from y = 560 to 1545: a label around its rows 40 to 43 lies where captions stand.
+    label = tuple(30.0 if 40 <= row < 44 else 1.0 for row in range(48))
+    (moved,) = {page.y for page in film(scene, "minimal", "9:16", "photo", label).pages}
+    assert plain == STAGES["9:16"].caption_y
+    assert abs(moved - plain) > 40
+    calm = tuple(30.0 if row < 20 else 1.0 for row in range(48))
+    assert film(scene, "minimal", "9:16", "photo", calm).pages[0].y == plain
