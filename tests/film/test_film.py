@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import wave
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any
         # The first and the last word: the highlighted one is inverted, and sometimes not read.
         moments = {round((word.start + word.end) / 2 * 30) for word in (page.words[0], page.words[-1])}
         read = set().union(*(ocr(frames[moment], page) for moment in sorted(moments)))
-        found += [word for word in (re.sub(r"\W", "", w.text).lower() for w in page.words) if word in read]
+        found += [word for word in (re.sub(r"\W", "", w.text).lower() for w in page.words) if is_read(word, read)]
     assert len(found) / len(wanted) >= 0.95, (wanted, found)
 
 
@@ -126,6 +127,11 @@ def pictures(path: Path, numbers: set[int]) -> dict[int, Image.Image]:
             for number, frame in enumerate(container.decode(container.streams.video[0]))
             if number in numbers
         }
+
+
+def is_read(word: str, read: set[str]) -> bool:
+    """One letter of a few may be taken for another."""
+    return any(SequenceMatcher(None, word, other).ratio() >= 0.7 for other in read)
 
 
 def ocr(picture: Image.Image, page: CaptionPage) -> set[str]:

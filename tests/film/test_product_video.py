@@ -23,7 +23,7 @@ from tests.support.agree import assert_agree
 from tests.support.workers import WorkerProcess, wait_for
 
 FILM_SECONDS = 240.0
-CAPTION_BAND = (0.722, 0.762)  # inside the box, in shares of the height
+HALF_LINE = 0.02  # of a caption's box, in shares of the height
 FACTS = {
     "product_name": "Nova Flask",
     "features": ["Keeps drinks cold for 24 hours", "Leakproof lid"],
@@ -86,30 +86,32 @@ def read_captions(path: Path, result: dict[str, Any]) -> float:
     import tesserocr
 
     words = result["captions"]
+    pages = json.loads(open_store().path(Artifact.model_validate(result["timeline"])).read_text())["pages"]
+    heights = [page["y"] / 1920 for page in pages for _ in page["words"]]
     seen: set[str] = set()
     data = str(Path(sys.prefix) / "share" / "tessdata")
     with av.open(str(path)) as film, tesserocr.PyTessBaseAPI(path=data, psm=tesserocr.PSM.SINGLE_LINE) as reader:
-        wanted = iter(words)
-        word = next(wanted)
+        wanted = iter(zip(words, heights, strict=True))
+        word, height = next(wanted)
         for frame in film.decode(film.streams.video[0]):
             if frame.time is None or frame.time < (word["start"] + word["end"]) / 2:
                 continue
-            for image in plain_lines(image_of(frame)):
+            for image in plain_lines(image_of(frame), height):
                 reader.SetImage(image)
                 seen.update(reader.GetUTF8Text().lower().split())
-            word = next(wanted, None)
+            word, height = next(wanted, (None, 0.0))
             if word is None:
                 break
     found = [any(SequenceMatcher(None, one["text"].lower(), other).ratio() >= 0.7 for other in seen) for one in words]
     return sum(found) / len(found)
 
 
-def plain_lines(frame: Any) -> list[Any]:
+def plain_lines(frame: Any, middle: float) -> list[Any]:
     """The caption line as OCR wants it: the words around the coloured chip of the spoken one, and the chip inverted."""
     import numpy as np
     from PIL import Image
 
-    top, bottom = (round(share * frame.height) for share in CAPTION_BAND)
+    top, bottom = (round((middle + side * HALF_LINE) * frame.height) for side in (-1, 1))
     band = np.asarray(frame)[top:bottom].astype(int)
     chip = band.max(axis=2) - band.min(axis=2) > 50
     gray = np.asarray(frame.convert("L"))[top:bottom].copy()
