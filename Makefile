@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all check fix bench soak stub redis-cli lock clean venv venv-dev
+.PHONY: help demo test test-slow test-all check fix bench soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -55,15 +55,19 @@ stub: venv-dev ## run the vendors' stub, to try the hosted path without a key
 redis-cli: venv ## a prompt on the embedded Redis
 	@$(PY) -m embedded cli
 
-lock: venv-dev ## resolve pyproject.toml again into the two requirement files
+lock: venv-dev ## resolve pyproject.toml again into the requirement files
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --group fonts -o requirements-fonts.lock
 
 clean: ## remove the virtual environment and all caches; var/ with your jobs stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 	@$(firstword $(CANDIDATES)) -c 'import pathlib, shutil; [shutil.rmtree(p) for p in pathlib.Path().rglob("__pycache__") if p.parts[0] != "var"]'
+
+fonts: $(VENV)/fonts.stamp ## install fonts for Arabic, Hebrew, Hindi, Thai, Chinese, Japanese, Korean ... (40 MB)
 
 # pip compiles what it installs. Our own modules are compiled here, because a service may not write beside them.
 venv: $(VENV)/run.stamp ## make the environment that a worker needs
@@ -79,6 +83,11 @@ $(VENV)/run.stamp: requirements.lock | $(VENV)/bin/pip
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp | $(VENV)/bin/pip
 	@echo 'Installing what the tests need ...' >&2
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/fonts.stamp: requirements-fonts.lock $(VENV)/run.stamp | $(VENV)/bin/pip
+	@echo 'Installing fonts for more writing systems ...' >&2
+	@$(PIP) -r requirements-fonts.lock
 	@touch $@
 
 $(VENV)/bin/pip:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     artifact_store: str | None = None
     input_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    font_dirs: Annotated[tuple[Path, ...], NoDecode] = ()
 
     queue_namespace: str = Field("video_generation_queue", pattern=NAME_PATTERN)
     worker_queues: str = ""
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value if value.is_absolute() else ROOT / value
 
-    @field_validator("input_roots", mode="before")
+    @field_validator("input_roots", "font_dirs", mode="before")
     @classmethod
     def _paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value

@@ -13,16 +13,17 @@ from typing import TypeVar
 
 from pipeline.film import fonts
 from pipeline.film.captions import ground_of
+from pipeline.film.directions import RIGHT_TO_LEFT_MARK, as_placed, has_right_to_left, is_right_to_left
 from pipeline.film.figures import counted
 from pipeline.film.theme import CaptionLook
-from pipeline.film.themes import theme_of
+from pipeline.film.themes import dressed, theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
 
 CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle
 ENTER_SECONDS, LEAVE_SECONDS = 0.5, 0.2
 RISE_PIXELS = 44.0
 PULSE_SECONDS, PULSE_SCALE = 1.3, 0.035
-ESCAPES = {"\\": "\u29f5", "{": "\u2774", "}": "\u2775"}
+ESCAPES = {"\\": "/", "{": "(", "}": ")"}  # what every face has
 PEN = 4  # drawings are written in quarter pixels (\\p3)
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def esc(text: str) -> str:
 
 def document(timeline: Timeline) -> str:
     """The whole ASS file of a film."""
-    look = theme_of(timeline.style, timeline.brand_color).caption
+    look = dressed(theme_of(timeline.style, timeline.brand_color), timeline.wardrobe).caption
     width, height = timeline.canvas or (timeline.width, timeline.height)
     header = (
         "[Script Info]\nScriptType: v4.00+\n"
@@ -51,7 +52,7 @@ def document(timeline: Timeline) -> str:
         "[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
         "Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "
         "MarginR, MarginV, Encoding\n"
-        "Style: D,Inter,60,&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,0,0,5,0,0,0,1\n\n"
+        "Style: D,Inter,60,&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,0,0,5,0,0,0,-1\n\n"
         "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
     )
     lines: list[str] = []
@@ -164,18 +165,24 @@ def _label(label: Label, fps: int) -> list[str]:
     if last <= first or not label.text:
         return []
     motion = _motion(label.enter, first, last, fps)
-    y = label.y + fonts.cap_shift(label.face, label.px)
+    y = label.y + fonts.cap_shift(label.face, label.px, label.text)
+    width = fonts.width(label.text, label.face, label.px, tracking=label.tracking)
+    whole = _body(label.text, label.face, label.px)
 
     def body(frame: int) -> str:
         if not label.count:
-            return esc(label.text)
+            return whole
         share = min(1.0, (frame - first + 1) / (label.count * fps))
-        return esc(counted(label.text, 1 - (1 - share) ** 3))
+        return _body(counted(label.text, 1 - (1 - share) ** 3), label.face, label.px)
 
     def tags(frame: int, *, shade: bool = False) -> str:
         down, scale, seen = motion(frame)
         drop = max(2.0, label.px * 0.03) if shade else 0.0
-        text = f"\\an{4 if label.left else 5}\\pos({label.x:.2f},{y + down + drop:.2f})" + _font(label.face, label.px)
+        if label.left:
+            text = f"\\an4\\pos({label.x:.2f},{y + down + drop:.2f})"
+        else:
+            text = _middle(label.text, label.x, y + down + drop, width * scale)
+        text += _font(label.face, label.px)
         if label.tracking:
             text += f"\\fsp{label.tracking * label.px:.2f}"
         if scale != 1.0:
@@ -195,6 +202,28 @@ def _label(label: Label, fps: int) -> list[str]:
     return lines + [
         _event(label.layer, a, b, fps, *seen) for a, b, seen in _runs(first, last, lambda f: (tags(f), body(f)))
     ]
+
+
+def _body(text: str, face: fonts.Face, px: float) -> str:
+    """The text, each piece in the face that has its letters; the event's own tags name the first face already.
+
+    Libass takes the left end of a line from where its first glyph is drawn. In Arabic that may be a dot, which stands in the
+    middle of its letter; a mark without ink or width behind the text gives the line its true end.
+    """
+    body, current = "", face
+    for one, part in fonts.runs(text + RIGHT_TO_LEFT_MARK if is_right_to_left(text) else text, face):
+        if not fonts.same(one, current):
+            body += "{" + _font(one, px) + "}"
+            current = one
+        body += esc(part)
+    return body
+
+
+def _middle(text: str, x: float, y: float, width: float) -> str:
+    """Place a line's middle at (x, y): by its left end when that is the only one libass knows rightly (see _body)."""
+    if has_right_to_left(text):
+        return f"\\an4\\pos({x - width / 2:.2f},{y:.2f})"
+    return f"\\an5\\pos({x:.2f},{y:.2f})"
 
 
 def _font(face: fonts.Face, px: float) -> str:
@@ -231,8 +260,9 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
     if last <= first:
         return []
     lines = _page_box(page, look, first, last, fps)
-    for word in page.words:
-        lines += _word(page, word, look, fps)
+    texts = [word.text for word in page.words]
+    for word, text in zip(page.words, as_placed(texts) if page.rtl else texts, strict=True):
+        lines += _word(page, word, text, look, fps)
     return lines
 
 
@@ -258,17 +288,20 @@ def _page_box(page: CaptionPage, look: CaptionLook, first: int, last: int, fps: 
     return lines
 
 
-def _word(page: CaptionPage, word: CaptionWord, look: CaptionLook, fps: int) -> list[str]:
+def _word(page: CaptionPage, word: CaptionWord, text: str, look: CaptionLook, fps: int) -> list[str]:
     first, last = frame_of(page.start, fps), frame_of(page.end, fps)
     start = min(max(frame_of(word.start, fps), first), last)
     end = min(max(frame_of(word.end, fps), start), last)
-    y = page.y + fonts.cap_shift(look.face, page.px)
-    place = f"\\an5\\pos({word.x:.2f},{y:.2f})" + _font(look.face, page.px)
-    body = esc(word.text)
+    y = page.y + fonts.cap_shift(look.face, page.px, text)
+
+    def place(scale: float) -> str:
+        return _middle(text, word.x, y, word.width * scale) + _font(look.face, page.px)
+
+    body = _body(text, look.face, page.px)
     lines = []
     if look.outline:
         # The soft halo is still while the page stands: libass keeps its picture.
-        halo = place + color_tag("#000000") + color_tag("#000000", 3) + f"\\bord{page.px * 0.11:.2f}\\blur7"
+        halo = place(1.0) + color_tag("#000000") + color_tag("#000000", 3) + f"\\bord{page.px * 0.11:.2f}\\blur7"
         lines.append(_event(19, first, last, fps, halo + alpha_tag(0.45), body))
     for begin, until, active in ((first, start, False), (start, end, True), (end, last, False)):
         if until <= begin:
@@ -285,11 +318,11 @@ def _word_run(
     *,
     active: bool,
     fps: int,
-    place: str,
+    place: Callable[[float], str],
     body: str,
 ) -> list[str]:
     begin, until = run
-    text = place + color_tag(look.active if active else look.color)
+    text = color_tag(look.active if active else look.color)
     if look.outline:
         text += color_tag(look.outline, 3) + f"\\bord{page.px * (0.075 if look.upper else 0.06):.2f}"
     elif look.mode == "veil":
@@ -306,11 +339,11 @@ def _word_run(
                 lines.append(_event(22, a, b, fps, tags + "\\p3", chip))
     if active and look.pop != 1.0:
         peak = min(begin + 2, until)
-        high = f"\\fscx{look.pop * 104:g}\\fscy{look.pop * 104:g}"
+        high = f"\\fscx{look.peak * 100:g}\\fscy{look.peak * 100:g}"
         rest = f"\\fscx{look.pop * 100:g}\\fscy{look.pop * 100:g}"
-        lines.append(_event(24, begin, peak, fps, text + high, body))
+        lines.append(_event(24, begin, peak, fps, place(look.peak) + text + high, body))
         if until > peak:
-            lines.append(_event(24, peak, until, fps, text + rest, body))
+            lines.append(_event(24, peak, until, fps, place(look.pop) + text + rest, body))
     else:
-        lines.append(_event(24 if active else 23, begin, until, fps, text, body))
+        lines.append(_event(24 if active else 23, begin, until, fps, place(1.0) + text, body))
     return lines

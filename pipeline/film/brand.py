@@ -14,8 +14,8 @@ DARK, LIGHT = "#15191D", "#FFFFFF"
 CLIP_LIGHT = 0.05  # what a clip is taken for behind a logo: it is darkened there
 
 
-def mark(view: SceneView, logo: Logo, area: Rect, *, left: bool) -> tuple[Mark, Rect]:
-    """The logo as large as the area allows, in its middle (or at its left), and what it covers.
+def mark(view: SceneView, logo: Logo, area: Rect, *, left: bool, right: bool = False) -> tuple[Mark, Rect]:
+    """The logo as large as the area allows, in its middle (or at one of its ends), and what it covers.
 
     A logo that would drown in the scene's ground stands on a chip of the other kind.
     """
@@ -24,7 +24,7 @@ def mark(view: SceneView, logo: Logo, area: Rect, *, left: bool) -> tuple[Mark, 
     scale = min((area.width - 2 * pad) / logo.width, (area.height - 2 * pad) / logo.height, LARGEST_SCALE)
     pad = logo.height * scale * PAD if chip else 0.0
     width, height = _even(logo.width * scale + 2 * pad), _even(logo.height * scale + 2 * pad)
-    x = _even(area.x if left else area.cx - width / 2)
+    x = _even(area.right - width if right else area.x if left else area.cx - width / 2)
     y = _even(area.cy - height / 2)
     picture = Picture(
         treatment="logo",

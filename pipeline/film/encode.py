@@ -31,7 +31,7 @@ def ffmpeg() -> str:
         raise HostTrouble("no ffmpeg was found; install the imageio-ffmpeg package.") from error
 
 
-def command(timeline: Timeline, subtitles: Path, sound: Path | None, output: Path) -> list[str]:
+def command(timeline: Timeline, subtitles: Path, sound: Path | None, output: Path, *, fonts: Path = FONTS) -> list[str]:
     """The ffmpeg command that reads I420 frames from its stdin. All names in it are ours, never a user's."""
     tagged = ["-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     return [
@@ -40,7 +40,7 @@ def command(timeline: Timeline, subtitles: Path, sound: Path | None, output: Pat
         "-video_size", f"{timeline.width}x{timeline.height}", "-framerate", str(timeline.fps), "-i", "pipe:0",
         *(["-i", f"file:{sound}"] if sound else []),
         "-map", "0:v", *(["-map", "1:a"] if sound else []),
-        "-vf", f"ass=filename={_quoted(subtitles)}:fontsdir={_quoted(FONTS)},setparams=color_primaries=bt709:color_trc=bt709",
+        "-vf", f"ass=filename={_quoted(subtitles)}:fontsdir={_quoted(fonts)},setparams=color_primaries=bt709:color_trc=bt709",
         "-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-profile:v", "high", "-pix_fmt", "yuv420p",
         "-g", str(timeline.fps * 2), "-bf", "2", "-threads", str(ENCODER_THREADS), "-x264-params", X264, *tagged,
         "-video_track_timescale", "15360",
@@ -56,9 +56,12 @@ def encode(
     sound: Path | None,
     output: Path,
     frame: Callable[[int], memoryview],
+    fonts: Path = FONTS,
     on_frame: Callable[[int], None] = lambda _number: None,
 ) -> process.Completed:
     """Draw all frames, encode them with text and sound, and leave the file durably at `output`.
+
+    `fonts` is the one folder in which libass looks first.
 
     Raises Transient when ffmpeg fails; nothing is left at `output` then, nor beside it.
     """
@@ -71,7 +74,7 @@ def encode(
 
     try:
         done = process.run(
-            command(timeline, subtitles, sound, part),
+            command(timeline, subtitles, sound, part, fonts=fonts),
             timeout_seconds=FIXED_SECONDS + SECONDS_PER_SECOND * timeline.seconds,
             stall_seconds=STALL_SECONDS,
             feed=feed,

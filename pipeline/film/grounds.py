@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.film.colors import luminance
+from pipeline.film.fonts import monogram_of
 from pipeline.film.layout import Rect, clean
 from pipeline.film.timeline import Mark, Picture, Plate, Shot, Sprite
 from pipeline.film.views import Extract, SceneView
@@ -90,7 +91,7 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
     photo = view.photo
     own = photo or view.extract
     area = _shaped(area, own) if own and not own.contained and photo else area
-    letter = next((c for c in clean(view.job.product_name).upper() if c.isalnum()), "")
+    letter, face = monogram_of(clean(view.job.product_name, upper=True), theme.display)
     picture = Picture(
         treatment="card",
         width=round(area.width / 2) * 2,
@@ -102,6 +103,7 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
         radius=round(theme.radius * 860 * (area.width / 860) ** 0.5, 1),
         closeness=1.0 + 0.22 * (view.repeat % 3) if closer else 1.0,
         monogram="" if photo else letter,
+        face=None if photo else face,
         ornament=None if photo else theme.ornament,
         contain=bool(photo and photo.contained),
     )

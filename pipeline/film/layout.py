@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.film import fonts
+from pipeline.film.breaks import clusters, hyphen, is_unspaced, phrases
 from pipeline.film.fonts import Face
 
 SHRINK = 0.94
 WORTH_A_LINE, WORTH_A_SPLIT, SMALL = 0.74, 1.25, 0.55
 ELLIPSIS = "…"
 EMOJI = re.compile(
-    "[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\U0001f1e6-\U0001f1ff\U0000fe00-\U0000fe0f"
-    "\U000e0020-\U000e007f\u200d\u20e3]+"
+    "(?:[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\U0000fe00-\U0000fe0f\U000e0020-\U000e007f\u20e3]"
+    "\u200d?)+"
 )
+# A reversal that a user's text brings along would go on in ours; where text runs is seen from its letters.
+DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Letters dressed up as mathematics, and the wide twins of ours: they belong to the face of their neighbours.
+FANCY = re.compile("[\U0001d400-\U0001d7ff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uffe0-\uffe6]")
+CHECKS = str.maketrans({"\u2714": "\u2713"})  # the heavy tick is in no face of ours
+MTAVRULI = str.maketrans({chr(0x1C90 + at): chr(0x10D0 + at) for at in range(43)})
 KEPT_SYMBOLS = "✓✔★☆"
 
 
@@ -192,10 +200,14 @@ class Fitted:
 def clean(text: str, *, upper: bool = False) -> str:
     """Text as the film can show it: no emoji (libass draws them as boxes), no controls, single spaces."""
     text = unicodedata.normalize("NFC", text.encode("utf-8", "ignore").decode())
+    text = FANCY.sub(lambda found: unicodedata.normalize("NFKC", found.group()), DIRECTIONS.sub("", text)).translate(
+        CHECKS
+    )
     text = EMOJI.sub(lambda found: "".join(c for c in found.group() if c in KEPT_SYMBOLS), text)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Zs") else c for c in text)
     text = " ".join(text.split())
-    return text.upper() if upper else text
+    # Georgian has capitals in Unicode, but nobody begins a word with one, and few fonts have them.
+    return text.upper().translate(MTAVRULI) if upper else text
 
 
 def fit(
@@ -280,15 +292,9 @@ def _hyphenated(
 
 
 def _tokens(text: str) -> list[str]:
-    # A token that begins with a space starts a new word; wide (CJK) letters may break anywhere.
-    tokens: list[str] = []
-    for word in text.split(" "):
-        pieces = re.findall(
-            r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]|[^\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]+",
-            word,
-        )
-        tokens += [(" " if at == 0 else "") + piece for at, piece in enumerate(pieces)]
-    return tokens
+    # A token that begins with a space starts a new word; within Chinese and Japanese a line may break without one.
+    words = (phrases(word) if is_unspaced(word) else [word] for word in text.split(" "))
+    return [(" " if at == 0 else "") + piece for parts in words for at, piece in enumerate(parts)]
 
 
 def _wrap(words: list[str], face: Face, px: float, measure: float, tracking: float) -> list[str] | None:
@@ -323,12 +329,19 @@ def _balance(words: list[str], face: Face, px: float, measure: float, tracking: 
 
 def _hyphenate(word: str, face: Face, px: float, measure: float, tracking: float) -> list[str]:
     lead, rest = (" ", word[1:]) if word.startswith(" ") else ("", word)
-    parts: list[str] = []
-    while fonts.width(rest, face, px, tracking=tracking) > measure and len(rest) > 1:
-        cut = len(rest) - 1
-        while cut > 1 and fonts.width(rest[:cut] + "-", face, px, tracking=tracking) > measure:
-            cut -= 1
-        parts.append(rest[:cut] + "-")
-        rest = rest[cut:]
-    parts.append(rest)
+    parts = divide(rest, lambda part: fonts.width(part, face, px, tracking=tracking) <= measure)
     return [(lead if at == 0 else " ") + part for at, part in enumerate(parts)]
+
+
+def divide(word: str, fits: Callable[[str], bool]) -> list[str]:
+    """A word in the fewest parts that fit, with hyphens where its writing system has them."""
+    mark = hyphen(word)
+    parts: list[str] = []
+    rest = clusters(word)
+    while len(rest) > 1 and not fits("".join(rest)):
+        cut = len(rest) - 1
+        while cut > 1 and not fits("".join(rest[:cut]) + mark):
+            cut -= 1
+        parts.append("".join(rest[:cut]) + mark)
+        rest = rest[cut:]
+    return [*parts, "".join(rest)]

@@ -34,8 +34,10 @@ def vtt(pages: Sequence[CaptionPage]) -> str:
     blocks = ["WEBVTT\n"]
     for page in pages:
         first, *rest = page.words
-        words = [_escaped(first.text), *(f"<{_clock(word.start, '.')}>{_escaped(word.text)}" for word in rest)]
-        blocks.append(f"{_clock(page.start, '.')} --> {_clock(page.end, '.')}\n{' '.join(words)}\n")
+        words = _escaped(first.text)
+        for word in rest:
+            words += f"{'' if word.glued else ' '}<{_clock(word.start, '.')}>{_escaped(word.text)}"
+        blocks.append(f"{_clock(page.start, '.')} --> {_clock(page.end, '.')}\n{words}\n")
     return "\n".join(blocks)
 
 
@@ -106,7 +108,7 @@ def _variety(still: Any) -> float:
 
 
 def _text(page: CaptionPage) -> str:
-    return " ".join(word.text for word in page.words)
+    return "".join(word.text if word.glued or not at else f" {word.text}" for at, word in enumerate(page.words))
 
 
 def _escaped(text: str) -> str:

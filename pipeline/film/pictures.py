@@ -175,11 +175,11 @@ def _rounded(width: int, height: int, radius: float) -> Image.Image:
 
 
 def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
-    if picture.monogram:
+    if picture.monogram and picture.face:
         pixels = _art(Picture(**{**picture.__dict__, "width": width, "height": height}), theme)
         disc = theme.accent if theme.name != "minimal" else "#F4EFE8"
         ink = theme.ink if luminance(theme.ink) < 0.4 else INK
-        art.monogram(pixels, picture.monogram, theme.display, ink, disc)
+        art.monogram(pixels, picture.monogram, picture.face, ink, disc)
         return art.dither(pixels, picture.seed)
     photo = _open(picture.path)
     if picture.contain:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pipeline.film import captions
 from pipeline.film.clearing import caption_shift
 from pipeline.film.draw import draw
+from pipeline.film.fonts import NOTHING, Wardrobe
 from pipeline.film.layout import STAGES
 from pipeline.film.render_job import RenderJob
-from pipeline.film.themes import theme_of
+from pipeline.film.themes import dressed, theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
 from pipeline.film.views import Extract, Logo, SceneView
 
@@ -28,9 +29,14 @@ class Beat:
     last: int
 
 
-def plan(job: RenderJob, extracts: Mapping[int, Extract], logo: Logo | None = None) -> Timeline:
-    """The timeline of a job; `extracts` are the facts of each scene's picture by place in `job.scenes`."""
-    theme, stage = theme_of(job.style, job.brand_color), STAGES[job.aspect]
+def plan(
+    job: RenderJob, extracts: Mapping[int, Extract], wardrobe: Wardrobe = NOTHING, *, logo: Logo | None = None
+) -> Timeline:
+    """The timeline of a job; `extracts` are the facts of each scene's picture by place in `job.scenes`.
+
+    `wardrobe`: faces for the writing systems that the theme's faces lack; a letter without a face is not shown.
+    """
+    theme, stage = dressed(theme_of(job.style, job.brand_color), wardrobe), STAGES[job.aspect]
     beats, frames = schedule(job)
     cuts = _cuts(job, beats, theme.transition_seconds)
     shots: list[Shot] = []
@@ -87,6 +93,7 @@ def plan(job: RenderJob, extracts: Mapping[int, Extract], logo: Logo | None = No
         music=job.music_style,
         seed=job.seed,
         brand_color=job.brand_color,
+        wardrobe=wardrobe,
         music_path=str(job.music_path or ""),
     )
 

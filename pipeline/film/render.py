@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
-from pipeline.film import ass
+from pipeline.film import ass, tailor
 from pipeline.film.plan import plan
 from pipeline.film.preview import shrunk
 from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
@@ -35,13 +36,15 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
     """Make the film of a job at its `output`; returns its facts. Raises errors.* in one sentence."""
     from pipeline.film import encode, probe, sound
     from pipeline.film.compositor import Compositor
+    from pipeline.film.fonts import FONTS, NOTHING
     from pipeline.film.pictures import give_back_memory
 
     _folders(job)
     report(0.0, "plan")
-    timeline = shrunk(plan(job, extracts(job), logo(job)), job.size)
-    subtitles, mixed = job.work_dir / "film.ass", job.work_dir / "film.wav"
+    subtitles, mixed, faces = (job.work_dir / name for name in ("film.ass", "film.wav", "fonts"))
     try:
+        wardrobe = tailor.prepare(job, faces)
+        timeline = shrunk(plan(job, extracts(job), wardrobe, logo=logo(job)), job.size)
         subtitles.write_text(ass.document(timeline), encoding="utf-8")
         report(PLANNED, "sound")
         lufs = sound.mix(timeline, mixed)
@@ -54,6 +57,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
             sound=mixed,
             output=job.output,
             frame=lambda number: compositor.render(number).data,
+            fonts=FONTS if wardrobe == NOTHING else faces,
             on_frame=_throttled(timeline, report),
         )
         report(ENCODED, "check")
@@ -62,6 +66,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
     finally:
         for leftover in (subtitles, mixed):
             leftover.unlink(missing_ok=True)
+        shutil.rmtree(faces, ignore_errors=True)
     report(1.0, "done")
     return {
         "output": str(job.output),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.film import fonts
 from pipeline.film.fonts import Face
 
 CaptionMode = Literal["box", "outline", "veil", "pill"]
@@ -26,6 +27,11 @@ class CaptionLook:
     outline: str = ""
     upper: bool = False
     pop: float = 1.0
+
+    @property
+    def peak(self) -> float:
+        """The scale of a word for the moment in which it becomes the active one."""
+        return 1.0 if self.pop == 1.0 else self.pop * 1.04
 
 
 @dataclass(frozen=True)
@@ -50,3 +56,4 @@ class Theme:
     upper: bool = False
     leading: float = 1.08
     display_scale: float = 1.0
+    small: Face = fonts.TEXT

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from pipeline.film.colors import contrast, luminance, mix, on
+from pipeline.film.fonts import Wardrobe
 from pipeline.film.script import STYLES
 from pipeline.film.theme import Theme
 
@@ -30,6 +31,18 @@ def theme_of(style: str, brand: str = "") -> Theme:
     if highlight == theme.accent and min(contrast(brand, ground) for ground in art) >= READABLE:
         highlight = brand
     return replace(theme, accent=brand, highlight=highlight, art=art, caption=look)
+
+
+def dressed(theme: Theme, wardrobe: Wardrobe) -> Theme:
+    """The look with faces of other writing systems behind its own."""
+    caption = replace(theme.caption, face=wardrobe.dress(theme.caption.face))
+    return replace(
+        theme,
+        display=wardrobe.dress(theme.display),
+        text=wardrobe.dress(theme.text),
+        small=wardrobe.dress(theme.small),
+        caption=caption,
+    )
 
 
 def _art_of(brand: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from pipeline.film.fonts import Face
+from pipeline.film.fonts import NOTHING, Face, Wardrobe
 from pipeline.film.theme import OrnamentKind, TransitionKind
 
 Treatment = Literal["mesh", "art", "cover", "extend", "veil", "card", "clip", "logo"]
@@ -22,7 +22,7 @@ ShapeKind = Literal["box", "check", "line", "star"]
 class Picture:
     """How one raster is made: from which file (none: generated), by which treatment, at which size in pixels.
 
-    A `clip` is no raster: its frames are read from the file, one after the other, and darkened by the share `dim`.
+    `monogram` is written in `face`. A `clip` is no raster: its frames are read from the file, one after the other, and darkened by the share `dim`.
     """
 
     treatment: Treatment
@@ -34,6 +34,7 @@ class Picture:
     radius: float = 0.0
     closeness: float = 1.0
     monogram: str = ""
+    face: Face | None = None
     ornament: OrnamentKind | None = None
     contain: bool = False
     dim: float = 0.0
@@ -133,18 +134,25 @@ class Shape:
 
 @dataclass(frozen=True)
 class CaptionWord:
-    """One caption word: its middle and width in pixels, and when it is the active one, in seconds."""
+    """One caption word: its middle and width in pixels, and when it is the active one, in seconds.
+
+    A `glued` one is written without a space after the word before it: a part of a text that knows no spaces.
+    """
 
     text: str
     x: float
     width: float
     start: float
     end: float
+    glued: bool = False
 
 
 @dataclass(frozen=True)
 class CaptionPage:
-    """Words shown together on one line centred at (x, y); `px` is the em."""
+    """Words shown together on one line centred at (x, y), in the order they are said; `px` is the em.
+
+    `rtl`: the text they belong to runs from right to left.
+    """
 
     x: float
     y: float
@@ -152,6 +160,7 @@ class CaptionPage:
     start: float
     end: float
     words: tuple[CaptionWord, ...]
+    rtl: bool = False
 
     @property
     def width(self) -> float:
@@ -187,6 +196,7 @@ class Timeline:
     music: str | None
     seed: int
     brand_color: str = ""
+    wardrobe: Wardrobe = NOTHING
     music_path: str = ""
     canvas: tuple[int, int] | None = None
 

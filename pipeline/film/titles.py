@@ -22,7 +22,7 @@ def title_look(view: SceneView, px: float, lines: int) -> Look:
         px * theme.display_scale,
         view.ink,
         leading=theme.leading,
-        tracking=-0.02 if theme.display is fonts.DISPLAY else 0.0,
+        tracking=-0.02 if fonts.same(theme.display, fonts.DISPLAY) else 0.0,
         lines=lines,
         floor=40,
         left=view.stage.left,
@@ -39,7 +39,7 @@ def kicker_and_title(view: SceneView, kicker: str, title: str, area: Rect, px: f
 def stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, kicker_color: str) -> tuple[Label, ...]:
     """A small spaced line above a title, both centred together in the area."""
     small = Look(
-        fonts.TEXT,
+        view.theme.small,
         view.stage.kicker_px,
         kicker_color,
         tracking=0.2,

@@ -147,5 +147,13 @@ def test_make_alone_prints_its_help() -> None:
 
 
 def test_no_file_of_the_set_up_names_a_registry() -> None:
-    pages = ["Makefile", ".ci/run", "requirements.lock", "requirements-dev.lock", "pyproject.toml", "run_worker.sh"]
+    pages = [
+        "Makefile",
+        ".ci/run",
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-fonts.lock",
+        "pyproject.toml",
+        "run_worker.sh",
+    ]
     assert not [name for name in pages if re.search(r"index-url|pypi\.org|https?://", (ROOT / name).read_text())]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pipeline.film import fonts
 from pipeline.film.brand import mark
 from pipeline.film.colors import on
+from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import card, ground, shot
 from pipeline.film.layout import Rect, clean, fit
 from pipeline.film.timeline import Label, Mark, Shape
@@ -24,20 +25,21 @@ def draw(view: SceneView) -> Drawn:
     name_text = clean(heading(view, job.cta_text), upper=theme.upper)
     name = block(name_text, stage.end_name, name_look, view.opens + 0.15, view.closes)
     labels, shapes = list(name.labels), []
+    mirrored = stage.left and is_right_to_left(name_text)  # then everything stands under the name's right end
     marks: tuple[Mark, ...] = ()
     if view.logo:
         # It says whose film this is, in the place of the name.
-        placed, _ = mark(view, view.logo, _logo_area(stage.end_name), left=stage.left)
+        placed, _ = mark(view, view.logo, _logo_area(stage.end_name), left=stage.left, right=mirrored)
         labels, marks = [], (placed,)
     text = clean(job.cta_text, upper=theme.upper)
     if text:
-        label, button = _button(view, text)
+        label, button = _button(view, text, mirrored=mirrored)
         labels.append(label)
         shapes += button
     if url := clean(job.url):
         area = Rect(stage.end_name.x, stage.url_y - stage.url_px, stage.end_name.width, 2 * stage.url_px)
         url_look = Look(theme.text, stage.url_px, view.ink, lines=1, floor=22, left=stage.left, stagger=False)
-        url_look = replace(url_look, shadow=name_look.shadow)
+        url_look = replace(url_look, shadow=name_look.shadow, right=mirrored)
         labels += block(url, area, url_look, view.opens + 0.75, view.closes).labels
     area = stage.card if stage.left else stage.end_card
     return Drawn(shot(view, ground(view, dim=DIM), card(view, area), marks), tuple(labels), tuple(shapes))
@@ -49,15 +51,18 @@ def _logo_area(area: Rect) -> Rect:
     return replace(area, y=area.cy - height / 2, height=height)
 
 
-def _button(view: SceneView, text: str) -> tuple[Label, list[Shape]]:
+def _button(view: SceneView, text: str, *, mirrored: bool) -> tuple[Label, list[Shape]]:
     stage, theme = view.stage, view.theme
     room = Rect(0, 0, stage.end_name.width - 2.2 * stage.button_px, stage.button_height)
-    face = fonts.BEBAS if theme.caption.face is fonts.BEBAS else theme.text
-    look = Look(face, stage.button_px * (1.2 if face is fonts.BEBAS else 1.0), on(theme.accent), lines=1, floor=26)
+    condensed = fonts.same(theme.caption.face, fonts.BEBAS)
+    face = theme.caption.face if condensed else theme.text
+    look = Look(face, stage.button_px * (1.2 if condensed else 1.0), on(theme.accent), lines=1, floor=26)
     fitted = fit(text, look.face, room, px=look.px, floor=look.floor, lines=1)
     line = fitted.lines[0] if fitted.lines else text
     width = max(fonts.width(line, look.face, fitted.px) + 2.2 * stage.button_px, stage.button_height * 2.4)
     x = stage.end_name.x + width / 2 if stage.left else stage.end_name.cx
+    if mirrored:
+        x = stage.end_name.right - width / 2
     start = view.opens + 0.45
     box = Shape(
         kind="box",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.film.colors import on
+from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import ground, shot, veil
 from pipeline.film.layout import Rect, clean
 from pipeline.film.timeline import Label, Shape
@@ -38,8 +39,10 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
     if not stage.left and stage.height > stage.width:
         top = area.y + (top - area.y) * 0.5
     disc = min(height * 0.5, stage.row_px * 1.3)
-    text_area = Rect(area.x + disc * 2.0, 0, area.width - disc * 2.6, height * 0.82)
+    mirrored = is_right_to_left(rows[0])
+    text_area = Rect(area.x + disc * (0.6 if mirrored else 2.0), 0, area.width - disc * 2.6, height * 0.82)
     look = Look(theme.text, stage.row_px, on(theme.panel, ink=theme.ink), lines=2, floor=26, left=True, stagger=False)
+    look = replace(look, right=mirrored)
     # One size for all rows: the smallest that any of them needs.
     look = replace(look, px=min(measure(row, text_area, look)[1] for row in rows))
     labels: list[Label] = []
@@ -67,7 +70,7 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
         shade = replace(
             panel, y=y + height - 8, width=area.width - 14, height=30, color="#000000", alpha=0.84, blur=10, layer=4
         )
-        tick_x = area.x + disc * 1.1
+        tick_x = area.right - disc * 1.1 if mirrored else area.x + disc * 1.1
         badge = replace(
             panel, x=tick_x, width=disc, height=disc, radius=disc / 2, color=theme.accent, alpha=0.0, layer=6
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.film.brand import mark
+from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import card, ground, shot
 from pipeline.film.layout import clean
 from pipeline.film.titles import kicker_and_title, title_look
@@ -33,6 +34,6 @@ def _under_logo(view: SceneView, logo: Logo, name: str) -> Drawn:
     _, px, height = measure(name, room, look)
     top = area.cy - (head * 1.3 + height) / 2
     above = replace(area, y=top, height=head)
-    placed, _ = mark(view, logo, above, left=stage.left)
+    placed, _ = mark(view, logo, above, left=stage.left, right=stage.left and is_right_to_left(name))
     title = block(name, room, replace(look, px=px), view.opens + 0.1, view.closes, top=top + head * 1.3)
     return Drawn(shot(view, ground(view), card(view, stage.card), (placed,)), title.labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.film import fonts
 from pipeline.film.grounds import artwork, card, ground, shot
 from pipeline.film.layout import clean
 from pipeline.film.scenes import benefit
@@ -44,7 +45,7 @@ def draw(view: SceneView) -> Drawn:
     line = Shape(
         kind="line",
         x=figure.area.x + figure.area.width * (0.25 if left else 0.5),
-        y=figure.area.bottom + figure.labels[0].px * 0.24,
+        y=figure.area.bottom + figure.labels[0].px * (0.24 + fonts.rise(price, theme.display)),
         width=figure.area.width * 0.5,
         height=max(6.0, look.px * 0.035),
         color=readable_accent(theme) if photo else theme.highlight,
