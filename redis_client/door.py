@@ -72,6 +72,8 @@ def prepare(
     data = {name: value for name, value in job_data.items() if name not in RESERVED}
     data, artifacts = _take(database, chosen, data, roots)
     payload = validate_payload(chosen, data)
+    if chosen.check:
+        chosen.check(payload)
     plain = payload.model_dump(mode="json")
     stage, home = plan_first(chosen, payload, queue)
     then, more = _following(database, options.get("then"), roots)

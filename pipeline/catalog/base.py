@@ -82,6 +82,7 @@ class Pipeline:
     file_fields: tuple[str, ...] = ()  # fields whose paths become artifacts at the door: lists of pictures and films
     still_fields: tuple[str, ...] = ()  # fields of one picture each
     sound_fields: tuple[str, ...] = ()  # and of one sound each
+    check: Callable[[Any], None] | None = None  # what a payload needs of this machine; raises Permanent
     steps: Callable[[Any], tuple[Step, ...]] | None = None
     queues: tuple[str, ...] = ()  # further queues its steps may name
     groups: tuple[str, ...] = ()  # whose limits its jobs heed, beside those of their queue, pipeline and tenant

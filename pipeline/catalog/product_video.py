@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
+from pipeline.film.font_files import require
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
 
@@ -115,6 +116,24 @@ class ProductVideoPayload(PaidPayload):
         return found if len(found) > 1 else 0
 
 
+def shown_texts(payload: ProductVideoPayload) -> dict[str, str]:
+    """What the film may show of a payload's words, by field."""
+    fields = {name: getattr(payload, name) for name in ("product_name", "description", "cta_text", "url", "price")}
+    fields |= {f"features.{number}": feature for number, feature in enumerate(payload.features)}
+    fields |= {f"stats.{number}": f"{stat.value} {stat.label}" for number, stat in enumerate(payload.stats)}
+    fields |= {f"quotes.{number}": f"{quote.text} {quote.author}" for number, quote in enumerate(payload.quotes)}
+    for number, scene in enumerate(payload.script):
+        parts = {"narration": scene.narration, "headline": scene.headline, "kicker": scene.kicker}
+        parts |= {f"lines.{row}": line for row, line in enumerate(scene.lines)}
+        fields |= {f"script.{number}.{name}": text for name, text in parts.items()}
+    return {name: text for name, text in fields.items() if text}
+
+
+def _has_fonts(payload: ProductVideoPayload) -> None:
+    # Without words of the user's own a writer uses the language's.
+    require(shown_texts(payload), payload.language, written=not payload.script)
+
+
 PIPELINES = (
     Pipeline(
         name="product_video",
@@ -124,5 +143,6 @@ PIPELINES = (
         file_fields=("images",),
         still_fields=("logo",),
         sound_fields=("voice_file", "music_file"),
+        check=_has_fonts,
     ),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from errors import Refused
+from pipeline.catalog.product_video import shown_texts
 from pipeline.context import Context
+from pipeline.film.font_files import require
 from pipeline.film.script import Script
 from pipeline.providers.base import Brief
 from pipeline.providers.moderation import judge
@@ -32,14 +34,18 @@ def script_gen(context: Context) -> Script:
         seed=payload.seed,
         openings=payload.variants,
     )
+    typed = shown_texts(payload)
+    require(typed, payload.language, written=not payload.script)
     if payload.script:
         from pipeline.providers.own_script import own_script  # grammar that an idle worker need not know
 
         own = own_script(brief, payload.script)
-        _moderate(context, _texts(brief) | _said(own))
+        facts = {name: text for name, text in typed.items() if not name.startswith("script.")}
+        _moderate(context, facts | _said(own))
         return own
-    _moderate(context, _texts(brief))
+    _moderate(context, typed)
     script: Script = context.provider("write").write(brief, context.check, context.ledger)
+    require(_said(script), payload.language)
     if script.provider != "local":  # that one says what the brief says, in other words
         _moderate(context, _said(script))
     return script
@@ -49,15 +55,6 @@ def _said(script: Script) -> dict[str, str]:
     return {
         f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, *one.lines)) for one in script.spoken
     }
-
-
-def _texts(brief: Brief) -> dict[str, str]:
-    """What a person has typed, by field."""
-    fields = {name: getattr(brief, name) for name in ("product_name", "description", "cta_text", "url", "price")}
-    fields |= {f"features.{number}": feature for number, feature in enumerate(brief.features)}
-    fields |= {f"stats.{number}": f"{stat.value} {stat.label}" for number, stat in enumerate(brief.stats)}
-    fields |= {f"quotes.{number}": f"{quote.text} {quote.author}" for number, quote in enumerate(brief.quotes)}
-    return {name: text for name, text in fields.items() if text}
 
 
 def _moderate(context: Context, texts: Mapping[str, str]) -> None:
