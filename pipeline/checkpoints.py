@@ -113,6 +113,8 @@ def cache_key(
     if job.options.get("reuse") is False:
         return None
     reads = {name: _plain(getattr(payload, name)) for name in stage.reads or ()}
+    if stage.narrow is not None:
+        reads = stage.narrow(item, reads)
     if _names_an_address(reads):
         return None  # what stands at an address may be something else tomorrow
     parts = {

@@ -9,6 +9,7 @@ from typing import Any, cast
 from pipeline.catalog.base import Pipeline, validate_payload
 from pipeline.providers import registry
 from pipeline.providers.base import Brief, ClipOrder, Estimate
+from pipeline.providers.pronounce import sent
 from pipeline.providers.script_question import LONGEST, MOST
 from pipeline.stage import find_stage, plan_steps
 from settings import get_settings
@@ -63,7 +64,9 @@ def _voice(provider: Any, payload: Any) -> Estimate:
     if payload.mute or payload.voice_file is not None:
         return Estimate()
     if payload.script:
-        return sum((provider.estimate(scene.narration) for scene in payload.script), Estimate())
+        return sum(
+            (provider.estimate(sent(scene.narration, payload.pronounce)) for scene in payload.script), Estimate()
+        )
     likely = provider.estimate(_narration(payload.duration_seconds)).likely_usd
     return Estimate(likely, provider.estimate(_narration(LONGEST * payload.duration_seconds)).most_usd)
 

@@ -41,6 +41,7 @@ class Stage:
     version: str = "1"
     commit: Callable[[Connection, Any], None] | None = None
     uses: tuple[str, ...] = ()
+    narrow: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
 
     def capabilities(self) -> tuple[str, ...]:
         """What providers it calls."""
@@ -62,6 +63,7 @@ def stage(
     version: str = "1",
     commit: Callable[[Connection, Any], None] | None = None,
     uses: tuple[str, ...] = (),
+    narrow: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a stage.
 
@@ -70,6 +72,7 @@ def stage(
     have no part in the choice of its results). `weight`: its share of the progress.
     `queue`: where it runs, if not in the pipeline's queue. `cache`: an equal stage of the same tenant may be
     reused; then `reads` must list the payload fields it sees, and `version` must rise when its work changes.
+    `narrow(item, fields)`: what one item sees of those fields, when a part of them is enough.
     `commit(connection, result)` runs inside the checkpoint's own fenced commit.
     """
     if cache and reads is None:
@@ -93,6 +96,7 @@ def stage(
             version,
             commit,
             uses,
+            narrow,
         )
         return function
 

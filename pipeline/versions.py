@@ -20,6 +20,8 @@ SOURCES = {
         "pipeline/providers/s*.py",
         "pipeline/providers/*piper*.py",
         "pipeline/providers/espeak*.py",
+        "pipeline/providers/pronounce.py",
+        "pipeline/providers/kokoro*.py",
     ),
     "video_gen": (
         "pipeline/stages/video_gen.py",

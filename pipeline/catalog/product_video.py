@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
+from pipeline.catalog.pronounce import Pronounce
 from pipeline.film.font_files import require
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
@@ -62,6 +63,9 @@ class ProductVideoPayload(PaidPayload):
         None, description="your own recording of your own `script`, with a pause after each scene; by path or address"
     )
     mute: bool = Field(False, description="nobody speaks: the captions run at a reader's pace")
+    pronounce: Pronounce = Field(
+        default_factory=dict, description='how words sound: {"Nova": "no-va"}; what is shown stays as it is'
+    )
     music: bool = True
     music_file: Artifact | HttpsUrl | None = Field(None, description="your own, by path or https address")
     seed: int = Field(0, ge=0, le=2**31)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from pipeline.film.script import Aspect, Quote, Script, Stat, Style, Word
 from pipeline.providers.paid import Gate, Ledger
+from pipeline.providers.pronounce import AS_WRITTEN
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -183,11 +184,20 @@ class Speaker(Provider, Protocol):
         """Whether it can read this language (a tag such as `en` or `pt-BR`)."""
 
     def speak(
-        self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check, ledger: Ledger
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        style: str,
+        output: Path,
+        check: Check,
+        ledger: Ledger,
+        pronounce: Mapping[str, str] = AS_WRITTEN,
     ) -> Speech:
         """Speak the text into the WAV file `output`.
 
-        `voice` is one of the provider's names, or "" for its own choice. InvalidInput when there is nothing to say
+        `pronounce` says how words sound (pronounce.py); the words of the result stay as they are shown. `voice` is one of the provider's names, or "" for its own choice. InvalidInput when there is nothing to say
         or the voice is unknown, Unsupported for a language it lacks, TooLarge, HostTrouble when the engine is missing.
         """
 

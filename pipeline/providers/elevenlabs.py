@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -21,9 +22,10 @@ from pipeline.providers.elevenlabs_calls import (
     TranscriptCall,
     transcript_usd,
 )
-from pipeline.providers.elevenlabs_words import fits, spread
+from pipeline.providers.elevenlabs_words import fits, gathered, spread
 from pipeline.providers.hosted import Hosted
 from pipeline.providers.paid import Gate, Ledger
+from pipeline.providers.pronounce import AS_WRITTEN, respelled, sent
 from pipeline.providers.speech import finish, language_tag, part_of, tokens_of
 from pipeline.providers.vendor_sound import sound_seconds, to_wav
 from settings import Settings, get_settings
@@ -85,14 +87,28 @@ class ElevenLabsSpeaker(_ElevenLabs):
         return tag in V2 if model.endswith("_v2") else len(tag) in {2, 3}
 
     def speak(
-        self, text: str, *, language: str, voice: str, style: str, output: Path, check: Check, ledger: Ledger
+        self,
+        text: str,
+        *,
+        language: str,
+        voice: str,
+        style: str,
+        output: Path,
+        check: Check,
+        ledger: Ledger,
+        pronounce: Mapping[str, str] = AS_WRITTEN,
     ) -> Speech:
-        """See Speaker."""
+        """See Speaker.
+
+        The text is sent as it sounds: an alias dictionary of the vendor's would be an object of the account for each
+        payload, and its history and its times would still be those of the text as it is shown.
+        """
         if not self.speaks(language):
             raise Unsupported(f"language {language!r}: {get_settings().elevenlabs_model} does not read it")
         tokens_of(text, language)
         check()
-        call = self._call(text, language, voice, style, output.parent)
+        written = sent(text, pronounce)
+        call = self._call(written, language, voice, style, output.parent)
         sound, times = ledger.charge(call)
         part = part_of(output)
         try:
@@ -101,8 +117,10 @@ class ElevenLabsSpeaker(_ElevenLabs):
                 log.info("speech_without_times", provider=self.name, reason="they are longer than the sound")
                 times = None
             rate = _rate(part)
-            edges = [(round(start * rate), round(end * rate)) for start, end in times or spread(text, seconds)]
-            return finish(self, part, output, [(token, token) for token in text.split()], edges)
+            pairs = respelled(text, pronounce)
+            spans = gathered(times or spread(written, seconds), [len(sound.split()) for _, sound in pairs])
+            edges = [(round(start * rate), round(end * rate)) for start, end in spans]
+            return finish(self, part, output, pairs, edges)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)

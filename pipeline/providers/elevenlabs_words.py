@@ -53,6 +53,13 @@ def spread(text: str, seconds: float) -> Times:
     return times
 
 
+def gathered(times: Times, counts: Sequence[int]) -> Times:
+    """The times of groups of tokens: each group so many of them, in order."""
+    left = iter(times)
+    groups = [[next(left) for _ in range(count)] for count in counts]
+    return [(group[0][0], group[-1][1]) for group in groups]
+
+
 def fits(times: Sequence[Sequence[float]], seconds: float) -> bool:
     """Whether times can belong to a sound of this length."""
     return not times or times[-1][1] <= seconds + 0.5

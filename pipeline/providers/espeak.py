@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +18,8 @@ import process
 from errors import BadReply, HostTrouble, InvalidInput, Unsupported
 from pipeline.providers.base import Capability, Check, Estimate, Speech
 from pipeline.providers.paid import Ledger
-from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, language_tag, part_of, refuse, tokens_of
+from pipeline.providers.pronounce import AS_WRITTEN
+from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, language_tag, part_of, refuse, share, tokens_of
 from settings import ROOT
 
 WORDS_A_MINUTE = 185
@@ -58,6 +59,7 @@ class EspeakSpeaker:
         output: Path,
         check: Check,
         ledger: Ledger | None = None,
+        pronounce: Mapping[str, str] = AS_WRITTEN,
     ) -> Speech:
         """See Speaker."""
         del ledger  # nothing is paid here
@@ -69,7 +71,7 @@ class EspeakSpeaker:
             raise Unsupported(f"language {language!r}: espeak has {', '.join(sorted(languages()))}")
         if voice and voice not in VARIANTS:
             raise InvalidInput(f"voice {voice!r}: espeak has {', '.join(VARIANTS)}")
-        pairs = tokens_of(text, language)
+        pairs = tokens_of(text, language, pronounce)
         part = part_of(output)
         spoken = [word for _, word in pairs if word]
         request = {
@@ -147,13 +149,6 @@ def token_times(spoken: list[str], marks: list[tuple[int, int, int]]) -> list[tu
     while number < len(spoken):
         after = next((later for later in range(number + 1, len(spoken)) if own[later]), len(spoken))
         start, end = (own[number][0][0], own[number][-1][1]) if own[number] else (0, 0)
-        times += _share(start, end, spoken[number:after])
+        times += share(start, end, spoken[number:after])
         number = after
     return times
-
-
-def _share(start: int, end: int, tokens: list[str]) -> list[tuple[int, int]]:
-    """A span of samples cut by the tokens' letters: "of the" is one word to espeak, and two to the viewer."""
-    letters = [len(token) for token in tokens]
-    edges = [start + (end - start) * sum(letters[:count]) // sum(letters) for count in range(len(tokens) + 1)]
-    return list(pairwise(edges))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from errors import BadReply, HostTrouble, InvalidInput, Unsupported
 from pipeline.providers import piper_voice
 from pipeline.providers.base import Capability, Check, Estimate, Speech
 from pipeline.providers.paid import Ledger
+from pipeline.providers.pronounce import AS_WRITTEN
 from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, refuse, tokens_of
 from settings import ROOT, get_settings
 
@@ -74,6 +76,7 @@ class PiperSpeaker:
         output: Path,
         check: Check,
         ledger: Ledger | None = None,
+        pronounce: Mapping[str, str] = AS_WRITTEN,
     ) -> Speech:
         """See Speaker; `voice` is "joe" or ""."""
         del ledger  # nothing is paid here
@@ -81,7 +84,7 @@ class PiperSpeaker:
             raise Unsupported(f"language {language!r}: piper has the English voice joe only; espeak reads others")
         if voice and voice not in self.voices:
             raise InvalidInput(f"voice {voice!r}: piper has {', '.join(self.voices)}")
-        pairs = tokens_of(text, language)
+        pairs = tokens_of(text, language, pronounce)
         pace = PACES.get(style, DEFAULT_PACE)
         tokens = [spoken for _, spoken in pairs if spoken]
         part = part_of(output)

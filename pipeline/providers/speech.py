@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from errors import BadReply, HostTrouble, InvalidInput, TooLarge
 from pipeline.film.script import Word
 from pipeline.providers.base import Speech
+from pipeline.providers.pronounce import AS_WRITTEN, heard
 from pipeline.providers.spoken import spoken_text, spoken_tokens
 
 MOST_CHARACTERS = 20_000
@@ -47,11 +49,16 @@ def is_english(language: str) -> bool:
     return language_tag(language).split("-")[0] == "en"
 
 
-def tokens_of(text: str, language: str) -> list[tuple[str, str]]:
-    """(shown, spoken) for each whitespace token; InvalidInput when nothing in the text can be said."""
+def tokens_of(text: str, language: str, pronounce: Mapping[str, str] = AS_WRITTEN) -> list[tuple[str, str]]:
+    """(shown, spoken) for each whitespace token, or for the tokens of a phrase that `pronounce` has.
+
+    InvalidInput when nothing in the text can be said.
+    """
     if len(text) > MOST_CHARACTERS:
         raise TooLarge(f"text of {len(text)} characters: at most {MOST_CHARACTERS} can be spoken at once")
     pairs = spoken_tokens(text) if is_english(language) else [(token, _plain(token)) for token in text.split()]
+    if pronounce:
+        pairs = heard(pairs, pronounce, spoken_text if is_english(language) else _plain)
     if not any(spoken for _, spoken in pairs):
         shown = text if len(text) <= 40 else text[:40] + "..."
         raise InvalidInput(f"text {shown!r} has no word that can be spoken; give it letters or numbers")
@@ -73,7 +80,7 @@ def finish(
 ) -> Speech:
     """Check the WAV an engine wrote to `part`, give it its name, and make the result.
 
-    `times` are the first and last sample of each token that is spoken, in order.
+    `times` are the first and last sample of each pair that is spoken, in order; the tokens of one pair share them.
     """
     try:
         with wave.open(str(part), "rb") as reader:
@@ -88,6 +95,13 @@ def finish(
     except OSError as error:
         raise HostTrouble(f"{output} cannot be written: {error.strerror or error}") from error
     return Speech(output, rate, frames / rate, words, provider.name, provider.version)
+
+
+def share(start: int, end: int, tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """A span of samples cut by the tokens' letters: for what an engine says in one, and the viewer reads as several."""
+    letters = [len(token) for token in tokens]
+    edges = [start + (end - start) * sum(letters[:count]) // sum(letters) for count in range(len(tokens) + 1)]
+    return list(pairwise(edges))
 
 
 def part_of(output: Path) -> Path:
@@ -112,7 +126,9 @@ def _words(
         start, end = next(left) if spoken else (latest, latest)
         start = min(max(start, latest), frames)
         latest = min(max(end, start), frames)
-        words.append(Word(text=shown, start=start / rate, end=latest / rate))
+        tokens = shown.split()
+        for token, (first, last) in zip(tokens, share(start, latest, tokens), strict=True):
+            words.append(Word(text=token, start=first / rate, end=last / rate))
     return tuple(words)
 
 

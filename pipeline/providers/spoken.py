@@ -7,93 +7,36 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
-ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
-ORDINALS |= {"twelve": "twelfth"}
+from pipeline.providers.spoken_numbers import NUMBER, digits, number_words, ordinal, say_number
+from pipeline.providers.spoken_shapes import Place, decade, is_attribute, say_amount, say_shape
+from pipeline.providers.spoken_tables import (
+    ALONE,
+    BEFORE_NUMBER,
+    CURRENCY_CODES,
+    CURRENCY_SIGNS,
+    GLUED_ONLY,
+    MONTHS,
+    SHORT_MONTHS,
+    STOPLESS,
+    SYMBOLS,
+    TITLES,
+    UNITS,
+    plural,
+    unit,
+)
+
 LONGEST_TOKEN = 100
-CURRENCIES = {
-    "$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny"), "¥": ("yen", ""), "₹": ("rupee", "paisa"),
-    "usd": ("dollar", "cent"), "eur": ("euro", "cent"), "gbp": ("pound", "penny"), "jpy": ("yen", ""),
-}  # fmt: skip
-# Singular, plural; an empty plural is the singular's.
-UNITS = {
-    "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "sec": "second", "s": "second",
-    "ms": "millisecond", "g": "gram", "kg": "kilogram", "mg": "milligram", "lb": "pound", "lbs": "pound", "oz": "ounce",
-    "l": "liter", "ml": "milliliter", "cl": "centiliter", "mm": "millimeter", "cm": "centimeter", "m": "meter",
-    "km": "kilometer", "ft": "foot", "in": "inch", "w": "watt", "kw": "kilowatt", "wh": "watt hour",
-    "v": "volt", "mah": "milliamp hour", "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz",
-    "mb": "megabyte", "gb": "gigabyte", "tb": "terabyte", "mbps": "megabit per second", "gbps": "gigabit per second",
-    "mp": "megapixel", "px": "pixel", "db": "decibel", "lm": "lumen", "mph": "mile per hour", "km/h": "kilometer per hour",
-    "kcal": "kilocalorie", "%": "percent", "°": "degree", "°c": "degree Celsius", "°f": "degree Fahrenheit",
-    "x": "time", '"': "inch", "mmhg": "millimeter of mercury", "cal": "calorie",
-}  # fmt: skip
-UNCOUNTED = {"hertz", "kilohertz", "megahertz", "gigahertz", "percent"}
-# Units that are also words or letters: "5 in" stays "five in"; they count only when glued to their number.
-GLUED_ONLY = {"in", "s", "m", "x", "v", "w", "h", "l", "g"}
-SYMBOLS = {
-    "&": "and",
-    "+": "plus",
-    "=": "equals",
-    "@": "at",
-    "%": "percent",
-    "w/": "with",
-    "w/o": "without",
-    "#": "number",
-}
-SYMBOLS |= {
-    "vs": "versus",
-    "vs.": "versus",
-    "approx.": "approximately",
-    "incl.": "including",
-    "e.g.": "for example",
-    "etc.": "et cetera",
-    "mr.": "mister",
-    "mrs.": "missus",
-    "dr.": "doctor",
-}
-SCALE_LETTERS = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion"}
-
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+"
-_PRICE_BEFORE = re.compile(rf"([$€£¥₹])({_NUMBER})([km]|bn?)?", re.IGNORECASE)
-_PRICE_AFTER = re.compile(rf"({_NUMBER})([€£¥₹$]|usd|eur|gbp|jpy)", re.IGNORECASE)
 _URL = re.compile(
     r"(?:https?://)?(?:www\.)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?::\d+)?(/[^\s?#]*)?(?:[?#]\S*)?", re.IGNORECASE
 )
 _EMAIL = re.compile(r"([a-z0-9._+-]+)@((?:[a-z0-9-]+\.)+[a-z]{2,})", re.IGNORECASE)
-_ORDINAL = re.compile(r"(\d+)(st|nd|rd|th)", re.IGNORECASE)
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(am|pm)?", re.IGNORECASE)
-_RANGE = re.compile(rf"({_NUMBER})-({_NUMBER})(\D*)")
-_SIZE = re.compile(rf"({_NUMBER})x({_NUMBER})(?:x({_NUMBER}))?(\D*)", re.IGNORECASE)
-_COUNTED = re.compile(rf"([-+±~]?)({_NUMBER})([a-z°%\"/]*)", re.IGNORECASE)
-_AMOUNT = re.compile(rf"(?:(?:{_NUMBER})-)?(?:{_NUMBER})")
-_FRACTION = {"1/2": "one half", "1/3": "one third", "2/3": "two thirds", "1/4": "one quarter", "3/4": "three quarters"}
-_FIXED = SYMBOLS | _FRACTION | {"24/7": "twenty four seven"}
+_AMOUNT = re.compile(rf"[-+±~≈<>≤≥]?(?:(?:{NUMBER})[-x])*(?:{NUMBER})")
+_MONEY = re.compile(rf"[-+±~≈<>≤≥]?(?:(?:{NUMBER})-)?(?:{NUMBER})")
+_PHONE_PART = re.compile(r"[+(]?[\d()-]+[.,!?]?")
 _PIECES = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['][^\W\d_]+)*|[&+@%=]", re.UNICODE)
-# Typographic signs as their plain cousins: quotes, dashes, minus, times, fraction slash, double prime.
+# Typographic signs as their plain cousins: quotes, dashes, minus, times, fraction slash, double prime, stars.
 _PLAIN = str.maketrans(
     {
         "\u2018": "'",
@@ -102,32 +45,24 @@ _PLAIN = str.maketrans(
         "\u2212": "-",
         "\u00d7": "x",
         "\u2044": "/",
+        "\u2032": "'",
         "\u2033": '"',
         "\u2026": "...",
+        "\u2b50": "\u2605",
+        "\u00ba": "°",
+        "\u2116": "No.",
+        "\u2122": "",  # its plain cousin would be the letters TM
+        "\u2120": "",
     }
 )
-_QUIET = str.maketrans("", "", "“”„«»()[]{}<>*_`|\\^")
+_QUIET = str.maketrans("", "", "“”„«»()[]{}*`|\\^")
 _DASH = re.compile("[-\u2013\u2014]+|\u2026|[.]{3}")
-# Unicode categories that are never said: other symbols (emoji, ™), marks, controls, private and unassigned.
+# 1½ is one and a half, not 11/2.
+_VULGAR = re.compile("(?<=\\d)(?=[\u00bc-\u00be\u2150-\u215e])")
+# Unicode categories that are never said: other symbols (emoji, ©), marks, controls, private and unassigned.
 _SILENT = {"So", "Sk", "Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"}
+_SAID_SYMBOLS = {"°", "★"}
 _PAUSES = {".": ".", "!": "!", "?": "?", ",": ",", ";": ";", ":": ":", "—": ","}
-
-
-def number_words(number: int) -> str:
-    """A whole number in words, without "and": 129 -> "one hundred twenty nine"."""
-    if number < 20:
-        return ONES[number]
-    if number < 100:
-        tens, rest = divmod(number, 10)
-        return TENS[tens - 2] + (f" {ONES[rest]}" if rest else "")
-    if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        return f"{ONES[hundreds]} hundred" + (f" {number_words(rest)}" if rest else "")
-    for size, name in SCALES:
-        if size <= number < size * 1000:
-            head, rest = divmod(number, size)
-            return f"{number_words(head)} {name}" + (f" {number_words(rest)}" if rest else "")
-    return _digits(str(number))
 
 
 def spoken_tokens(text: str) -> list[tuple[str, str]]:
@@ -136,14 +71,18 @@ def spoken_tokens(text: str) -> list[tuple[str, str]]:
     The end of `spoken` keeps the punctuation that makes a pause: one of . , ; : ! ?
     """
     shown = text.split()
+    plain = [_plain(token) for token in shown]
+    phone = _phone_tokens(plain)
     pairs: list[tuple[str, str]] = []
     for index, token in enumerate(shown):
-        before = shown[index - 1] if index else ""
-        after = shown[index + 1] if index + 1 < len(shown) else ""
-        pairs.append((token, _speak_token(token, before, after)))
+        earlier, before = (plain[index - back] if index >= back else "" for back in (2, 1))
+        place = Place(earlier, before, plain[index + 1] if index + 1 < len(shown) else "")
+        spoken = _speak_digits(plain[index]) if index in phone else _speak_token(plain[index], place)
+        grouped = _grouped(plain, index)
+        pairs.append((token, spoken if grouped is None else grouped))
         # A dash that stands alone says nothing, but it is heard: as a pause of the word ahead of it.
-        if _DASH.fullmatch(token) and index and pairs[-2][1] and pairs[-2][1][-1].isalnum():
-            pairs[-2] = (before, pairs[-2][1] + ",")
+        if not pairs[-1][1] and _DASH.fullmatch(token) and index and pairs[-2][1][-1:].isalnum():
+            pairs[-2] = (pairs[-2][0], pairs[-2][1] + ",")
     return pairs
 
 
@@ -152,15 +91,80 @@ def spoken_text(text: str) -> str:
     return " ".join(spoken for _, spoken in spoken_tokens(text) if spoken)
 
 
-def _speak_token(token: str, before: str, after: str) -> str:
-    token = unicodedata.normalize("NFKC", token.translate(_PLAIN)).translate(_PLAIN)
-    core = "".join(sign for sign in token if sign == "°" or unicodedata.category(sign) not in _SILENT).translate(_QUIET)
-    # Nobody says a longer token; the cap also keeps every pattern and number below it cheap.
-    core, pause = _split_pause(core[:LONGEST_TOKEN].strip("'"))
-    words = _say(core, before, after) if core else ""
+def _plain(token: str) -> str:
+    """A token with plain signs only, and no longer than anybody says; the cap keeps every pattern below cheap."""
+    token = unicodedata.normalize("NFKC", _VULGAR.sub("+", token.translate(_PLAIN))).translate(_PLAIN)
+    kept = "".join(sign for sign in token if sign in _SAID_SYMBOLS or unicodedata.category(sign) not in _SILENT)
+    return re.sub(r"(?<=\d)[.,]-+$", "", kept[:LONGEST_TOKEN])  # 20,- is a price
+
+
+def _phone_tokens(tokens: Sequence[str]) -> set[int]:
+    """Which tokens are parts of a telephone number: two or more together, from a +, ( or 0 on, with seven digits."""
+    found: set[int] = set()
+    start = 0
+    while start < len(tokens):
+        end = start
+        while end < len(tokens) and _PHONE_PART.fullmatch(tokens[end]) and (end == start or tokens[end][0] not in "+-"):
+            end += 1
+        long = sum(map(str.isdigit, "".join(tokens[start:end]))) >= 7
+        if end - start > 1 and long and re.match(r"\+?[(]?\d", tokens[start]) and tokens[start][0] in "+(0":
+            found.update(range(start, end))
+        start = max(end, start + 1)
+    return found
+
+
+def _speak_digits(token: str) -> str:
+    plus = "plus " if token.startswith("+") else ""
+    return plus + digits(token) + (token[-1] if token[-1] in ".,!?" else "")
+
+
+def _grouped(tokens: Sequence[str], index: int) -> str | None:
+    """Thousands after a blank: "10 000" is "ten" and "thousand"; None for anything else."""
+    if re.fullmatch(r"000[.,!?]?", tokens[index]) and index:
+        first = index - 1
+        while first and tokens[first] == "000":
+            first -= 1
+        is_last = index + 1 == len(tokens) or not re.fullmatch(r"000[.,!?]?", tokens[index + 1])
+        scale = {1: "thousand", 2: "million", 3: "billion"}.get(index - first)
+        if scale and re.fullmatch(r"[1-9]\d{0,2}", tokens[first]):
+            return scale + tokens[index][3:] if is_last else ""
+    return None
+
+
+def _speak_token(token: str, place: Place) -> str:
+    if (said := _say_ahead(token, place)) is not None:
+        return said
+    core, pause = _split_pause(token.translate(_QUIET).strip("_"))
+    if re.fullmatch(r"'[2-9]0s", core):
+        return decade(int(core[1:3])) + pause
+    core = core.strip("'")
+    words = _say(core, place) if core else ""
     if not words:
         return ""
+    is_inside = token.lower() in STOPLESS or core.lower() in UNITS or core in SHORT_MONTHS
+    if pause == "." and (token in TITLES or (is_inside and re.match(r"[^\W_A-Z]", place.after))):
+        return words
     return words + pause
+
+
+def _say_ahead(token: str, place: Place) -> str | None:
+    """What stands between or ahead of numbers: "No. 5", "~ 20", "USD 20", "10 x 15", "1 - 2"; None for anything else."""
+    if token.lower() in BEFORE_NUMBER and place.after[:1].isdigit():
+        return BEFORE_NUMBER[token.lower()]
+    leads = _MONEY.fullmatch(place.after.rstrip(".,!?"))
+    if leads and not _is_amount(place.before) and _is_coin(token):
+        return ""  # said with the number
+    if token.lower() in {"x", "-"} and re.search(r"\d\W*$", place.before) and re.match(r"\W?\d", place.after):
+        return "by" if token.lower() == "x" else "to"
+    return None
+
+
+def _is_amount(token: str) -> bool:
+    return bool(_AMOUNT.fullmatch(token.rstrip(".,!?")))
+
+
+def _is_coin(token: str) -> bool:
+    return token.lower() in CURRENCY_CODES or token in set(CURRENCY_SIGNS)
 
 
 def _split_pause(token: str) -> tuple[str, str]:
@@ -168,7 +172,7 @@ def _split_pause(token: str) -> tuple[str, str]:
     core = token.rstrip(".,;:!?—-'\"") if not token.endswith(("w/o", '"')) else token.rstrip(".,;:!?—")
     if token.lower() in SYMBOLS:
         return token, ""
-    if core.endswith('"') and not re.fullmatch(r"[\d.,]+\"", core):
+    if core.endswith('"') and not re.fullmatch(r"[\d.,']+\"", core):
         core = core.rstrip('".,!?')
     tail = token[len(core) :]
     if "..." in tail:
@@ -176,42 +180,84 @@ def _split_pause(token: str) -> tuple[str, str]:
     marks = [_PAUSES[mark] for mark in tail if mark in _PAUSES]
     # The strongest mark wins: "?!" asks, "," before a closing quote still pauses.
     pause = next((mark for mark in "?!.;:," if mark in marks), "")
-    core = core if re.match(r"[-.]\d", core) else core.lstrip("-—.,\"'!?¡¿;:")
+    core = core if re.match(r"[-.]\d|'\d0s|\.[A-Za-z]", core) else core.lstrip("-—.,\"'!?¡¿;:")
     return core, pause
 
 
-def _say(core: str, before: str, after: str) -> str:
+def _say(core: str, place: Place) -> str:
     """One token without its closing punctuation, in words."""
     low = core.lower()
-    if low in _FIXED:
-        return _FIXED[low]
-    if low in UNITS and (low not in GLUED_ONLY or low in {"h", "l", "g"}) and _AMOUNT.fullmatch(before):
-        return _unit(low, one=before == "1")
-    if low in CURRENCIES and len(low) == 3 and (_AMOUNT.fullmatch(before) or _AMOUNT.fullmatch(after.rstrip(".,!?"))):
-        return _plural(CURRENCIES[low][0], one=before == "1") if _AMOUNT.fullmatch(before) else ""
-    if before.lower() in {"usd", "eur", "gbp", "jpy"} and _AMOUNT.fullmatch(core):
-        return _say_price(core + before)
-    if re.fullmatch(r"#\d+", core):
-        return f"number {_say_number(core[1:])}"
+    if said := _say_beside_number(core, low, place):
+        return said
+    if low in SYMBOLS:
+        # "1 1/2 cups"
+        return "and a half" if low == "1/2" and place.before.isdigit() else SYMBOLS[low]
+    if low in ALONE:
+        return unit(low, one=False)
+    if match := re.fullmatch(r"(?:#|no[.]|n°)(\d+)", low):
+        return f"number {say_number(match[1])}"
+    if re.fullmatch(r"★+", core):
+        return f"{number_words(len(core))} {plural('star', one=len(core) == 1)}"
     if not any(sign.isdigit() for sign in core):
         return _say_word(core)
-    return _say_price(core) or _say_pattern(core, before, after) or _say_rate(core, after) or _say_mixed(core)
+    if core.endswith("+"):
+        return f"{_say(core[:-1], place)} plus"
+    return (
+        _say_address(core) or say_shape(core, place) or _say_rate(core, place) or _say_parts(core) or _say_mixed(core)
+    )
 
 
-def _say_rate(core: str, after: str) -> str:
+def _say_beside_number(core: str, low: str, place: Place) -> str:
+    """What a token is called because a number stands beside it: "10 kg", "20 €", "9 am", "Dec. 25"."""
+    after = place.after.rstrip(".,!?")
+    if _is_amount(place.before):
+        if low in UNITS and low not in GLUED_ONLY and core not in {"G", "M2", "M3"}:
+            return unit(low, one=place.before == "1" or is_attribute(place.earlier, place.after))
+        if low in {"am", "pm"}:
+            return low.upper()
+    if _is_coin(core) and _MONEY.fullmatch(place.before):
+        return say_amount(place.before, low)[1]
+    if _MONEY.fullmatch(core) and _is_coin(place.before) and not _is_amount(place.earlier):
+        return " ".join(say_amount(core, place.before.lower()))
+    if _MONEY.fullmatch(core) and _is_coin(after):
+        return say_amount(core, after.lower())[0]
+    return _say_day(core, place) if core.isdigit() or _is_amount(after) else ""
+
+
+def _say_day(core: str, place: Place) -> str:
+    """A month ahead of its day, and a day beside its month."""
+    if core in SHORT_MONTHS:
+        return SHORT_MONTHS[core]
+    months = {*MONTHS, *SHORT_MONTHS}
+    beside = {place.before.rstrip("."), place.after.rstrip(".,!?")}
+    return ordinal(int(core)) if core.isdigit() and 1 <= int(core) <= 31 and beside & months else ""
+
+
+def _say_rate(core: str, place: Place) -> str:
     """An amount for each of something: "$29/month", "10km/day"; "" for anything else."""
     amount, slash, rest = core.partition("/")
     if not slash or not amount or not rest.isalpha():
         return ""
     per = {"mo": "month", "yr": "year", "wk": "week"}.get(rest.lower(), UNITS.get(rest.lower(), rest))
-    return f"{_say_price(amount) or _say_pattern(amount, '', after) or _say_mixed(amount)} per {per}"
+    return f"{say_shape(amount, Place('', '', place.after)) or _say_mixed(amount)} per {per}"
+
+
+def _say_parts(core: str) -> str:
+    """The parts of a compound with numbers, each on its own: "1st-class", "5V/2A", "1-800-FLOWERS"."""
+    parts = [part for part in re.split(r"[-/]", core) if part]
+    alone = Place("", "", "")
+    return " ".join(filter(None, (_say(part, alone) for part in parts))) if len(parts) > 1 else ""
 
 
 def _say_word(core: str) -> str:
     if address := _say_address(core):
         return address
     if re.fullmatch(r"[^\W\d_]+(?:['-][^\W\d_]+)*", core):
-        return core.replace("-", " ")
+        return say_shape(core, Place("", "", "")) or _letters(core.split("-"))
+    if re.fullmatch(r"#[^\W\d]\w*", core):
+        return f"hashtag {_say_mixed(core)}"
+    if re.fullmatch(r"\.[A-Za-z]{2,}", core):
+        return f"dot {core[1:]}"
     return _say_mixed(core)
 
 
@@ -243,135 +289,17 @@ def _say_host(host: str) -> str:
     return " ".join(_say_mixed(word) for word in words.split())
 
 
-def _say_price(core: str) -> str:
-    if match := _PRICE_BEFORE.fullmatch(core):
-        currency, number, scale = match.groups()
-    elif match := _PRICE_AFTER.fullmatch(core):
-        number, currency, scale = match[1], match[2], None
-    else:
-        return ""
-    name, cent = CURRENCIES[currency.lower()]
-    whole, cents = _split_number(number)
-    if scale:
-        return f"{_say_number(number)} {SCALE_LETTERS[scale.lower()]} {_plural(name, one=False)}"
-    amount = f"{number_words(whole)} {_plural(name, one=whole == 1)}"
-    if not cents or int(cents) == 0:
-        return amount
-    small = int((cents + "0")[:2])
-    if whole == 0 and cent:
-        return f"{number_words(small)} {_plural(cent, one=small == 1)}"
-    return f"{amount} {number_words(small)}"
-
-
-def _say_pattern(core: str, before: str, after: str) -> str:
-    """Numbers with a shape of their own; "" when the token has none of them."""
-    if address := _say_address(core):
-        return address
-    if match := _ORDINAL.fullmatch(core):
-        return _ordinal(int(match[1]))
-    if match := _CLOCK.fullmatch(core):
-        minutes = int(match[2])
-        tail = f" {' '.join(match[3].lower())}" if match[3] else ""
-        spoken = "" if minutes == 0 else f" oh {ONES[minutes]}" if minutes < 10 else f" {number_words(minutes)}"
-        return number_words(int(match[1])) + (spoken or ("" if tail else " o'clock")) + tail
-    if match := _SIZE.fullmatch(core):
-        numbers = [_say_number(part) for part in match.groups()[:3] if part]
-        unit = match[4].strip().lower()
-        return " by ".join(numbers) + (f" {_unit(unit, one=False)}" if unit in UNITS else f" {unit}" if unit else "")
-    if (match := _RANGE.fullmatch(core)) and (match[3].lower() in UNITS or not match[3]):
-        if len(match[1]) == 3 and len(match[2]) == 4 and not match[3]:
-            return f"{_digits(match[1])}, {_digits(match[2])}"
-        unit = f" {_unit(match[3].lower(), one=False)}" if match[3] else ""
-        return f"{_say_number(match[1])} to {_say_number(match[2])}{unit}"
-    if match := _COUNTED.fullmatch(core):
-        return _say_counted(match[1], match[2], match[3], before, after)
-    return ""
-
-
-def _say_counted(sign: str, number: str, unit: str, before: str, after: str) -> str:
-    prefix = {"-": "minus ", "+": "plus ", "±": "plus or minus ", "~": "about "}.get(sign, "")
-    low = unit.lower()
-    # "a 24h battery" is a twenty four hour one.
-    one = _number_value(number) == 1 or (before.lower() in {"a", "an"} and after[:1].isalpha())
-    if not unit:
-        year = re.fullmatch(r"(?:19|20)\d\d", number) and after.lower() not in UNITS and after != "%"
-        return prefix + (_year(int(number)) if year else _say_number(number))
-    if low in UNITS and unit not in {"M", "B", "G"}:
-        return f"{prefix}{_say_number(number)} {_unit(low, one)}"
-    if low in SCALE_LETTERS and (unit != "m"):
-        return (
-            f"{prefix}{_say_number(number)} {SCALE_LETTERS[low]}"
-            if low != "k" or number not in {"4", "8"}
-            else f"{_say_number(number)} K"
-        )
-    if unit == "/":
-        return prefix + _say_number(number)
-    return ""
-
-
 def _say_mixed(core: str) -> str:
     """Whatever is left: runs of letters as they are, numbers in words, a few symbols by name."""
     pieces: list[str] = []
     for piece in _PIECES.findall(core):
         if piece[0].isdigit():
-            pieces.append(_say_number(piece) if piece.isascii() else "")
+            pieces.append(say_number(piece) if piece.isascii() else "")
         else:
             pieces.append(SYMBOLS.get(piece, piece))
-    return " ".join(piece for piece in pieces if piece)
+    return _letters([piece for piece in pieces if piece])
 
 
-def _split_number(number: str) -> tuple[int, str]:
-    """(whole part, digits after the point); a comma before exactly three digits groups, else it is a point."""
-    if re.fullmatch(r"\d+,\d{1,2}", number):
-        number = number.replace(",", ".")
-    whole, _, rest = number.replace(",", "").partition(".")
-    return int(whole or 0), rest
-
-
-def _number_value(number: str) -> float:
-    whole, rest = _split_number(number)
-    return float(f"{whole}.{rest or 0}")
-
-
-def _say_number(number: str) -> str:
-    if number.count(".") > 1:
-        return " point ".join(_say_number(part) for part in number.split("."))
-    if len(number) > 1 and number.isdigit() and number.startswith("0"):
-        return _digits(number)
-    whole, rest = _split_number(number)
-    return number_words(whole) + (f" point {_digits(rest)}" if rest else "")
-
-
-def _digits(number: str) -> str:
-    return " ".join(ONES[int(digit)] for digit in number)
-
-
-def _year(year: int) -> str:
-    century, rest = divmod(year, 100)
-    if year % 1000 < 10:
-        return number_words(year)
-    if rest == 0:
-        return f"{number_words(century)} hundred"
-    return f"{number_words(century)} {'oh ' if rest < 10 else ''}{number_words(rest)}"
-
-
-def _ordinal(number: int) -> str:
-    words = number_words(number).split()
-    last = words[-1]
-    words[-1] = ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th")
-    return " ".join(words)
-
-
-def _unit(unit: str, one: bool) -> str:
-    name = UNITS[unit]
-    return _plural(name, one=one)
-
-
-def _plural(name: str, *, one: bool) -> str:
-    if one or name in UNCOUNTED or name in {"yen", "paisa"}:
-        return name
-    irregular = {"foot": "feet", "inch": "inches", "penny": "pence"}
-    first, space, rest = name.partition(" ")
-    if rest.startswith(("per ", "of ", "Celsius", "Fahrenheit")):
-        return f"{irregular.get(first, first + 's')}{space}{rest}"
-    return irregular.get(name, name + "s")
+def _letters(pieces: Sequence[str]) -> str:
+    """The parts of a compound; its letter A is no article: "USB-A", "A4", "A+"."""
+    return " ".join("eh" if piece == "A" and len(pieces) > 1 else piece for piece in pieces)

@@ -36,6 +36,8 @@ def script_gen(context: Context) -> Script:
     )
     typed = shown_texts(payload)
     require(typed, payload.language, written=not payload.script)
+    # What a word is said to sound like is heard by everybody.
+    typed |= {f"pronounce.{word}": said for word, said in payload.pronounce.items()}
     if payload.script:
         from pipeline.providers.own_script import own_script  # grammar that an idle worker need not know
 

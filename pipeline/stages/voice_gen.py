@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 from artifacts import Artifact
 from errors import Permanent
@@ -13,10 +14,16 @@ from pipeline.fetch import fetch
 from pipeline.film.engine import run_engine
 from pipeline.film.kinds import MOST_SOUND_BYTES
 from pipeline.film.script import Scene, SpokenScene, Word
+from pipeline.providers.pronounce import entries_in
 from pipeline.stage import stage
 
 UNSPOKEN_RATE = 22_050
 VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
+
+
+def _own_words(scene: Scene, fields: dict[str, Any]) -> dict[str, Any]:
+    """A scene is spoken anew when the sound of one of its own words changes, not of another scene's."""
+    return fields | {"pronounce": entries_in(scene.narration, fields["pronounce"])}
 
 
 @stage(
@@ -27,8 +34,9 @@ VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
     weight=25,
     hard_seconds=900,
     cache=True,
-    reads=("language", "voice", "style", "voice_file", "read_aloud", "mute"),
-    version="2",
+    reads=("language", "voice", "style", "voice_file", "read_aloud", "mute", "pronounce"),
+    narrow=_own_words,
+    version="3",
 )
 def voice_gen(context: Context, scene: Scene) -> SpokenScene:
     """Speak one scene; or take the user's own voice; or give it the time of a reader."""
@@ -46,6 +54,7 @@ def voice_gen(context: Context, scene: Scene) -> SpokenScene:
         output=output,
         check=context.check,
         ledger=context.ledger,
+        pronounce=payload.pronounce,
     )
     return _spoken(context, scene, speech.path, speech.duration_seconds, speech.words, speech.provider)
 

@@ -30,7 +30,8 @@ from pipeline.providers.base import Speech, Transcript, no_check
 from pipeline.providers.elevenlabs import ElevenLabsSound, ElevenLabsSpeaker, ElevenLabsTranscriber
 from pipeline.providers.elevenlabs_api import cost_of
 from pipeline.providers.elevenlabs_calls import BY_REQUEST, SpeechCall
-from pipeline.providers.elevenlabs_words import aligned, spread
+from pipeline.providers.elevenlabs_words import aligned, gathered, spread
+from pipeline.providers.pronounce import sent
 from pipeline.providers.vendor_http import clean, retry_after_of, seconds_said
 from redis_client.client import RedisClient
 from settings import get_settings
@@ -38,6 +39,7 @@ from tests.contract import exam
 from tests.contract.exam import SECRET, Subject, Till
 from tests.queue.test_charges import Bench
 from tests.stub.server import Stub
+from tests.stub.speech import timing
 
 pytest_plugins = ("tests.stub.fixtures",)
 
@@ -344,6 +346,39 @@ def test_the_ledger_keeps_what_it_paid(
     assert run().words == first.words
     assert len(stub.charges("elevenlabs")) == 1
     assert [state for state, _, _ in bench.rows()] == ["settled"]
+
+
+def test_words_are_sent_as_they_sound_and_timed_as_they_are_shown(
+    stub: Stub, speaker: ElevenLabsSpeaker, tmp_path: Path, till: Till
+) -> None:
+    text, sounds = "Meet “Nova Flask Pro”, by Xi.", {"Nova Flask Pro": "no-va flask", "Xi": "the shee people"}
+    speech = speaker.speak(
+        text,
+        language="en",
+        voice="",
+        style="bold",
+        output=tmp_path / "v.wav",
+        check=no_check,
+        ledger=till,
+        pronounce=sounds,
+    )
+    written = "Meet “no-va flask”, by the shee people."
+    [call] = till.calls
+    assert call.request["text"] == written
+    assert [word.text for word in speech.words] == text.split()
+    heard = {word: (start, end) for word, start, end in timing(written).words()}
+    nova, pro, xi = speech.words[1], speech.words[3], speech.words[5]
+    assert (nova.start, pro.end) == pytest.approx((heard["“no-va"][0], heard["flask”,"][1]), abs=0.02)
+    assert (xi.start, xi.end) == pytest.approx((heard["the"][0], heard["people."][1]), abs=0.02)
+    assert speech.words[4].start == pytest.approx(heard["by"][0], abs=0.02)
+
+
+def test_words_that_nobody_timed_are_spread_as_they_sound(
+    stub: Stub, speaker: ElevenLabsSpeaker, tmp_path: Path, till: Till
+) -> None:
+    call = speaker._call(sent("Meet Xi, now.", {"Xi": "the shee people"}), "en", "", "bold", tmp_path)
+    spans = gathered(spread(call.text, 4.0), [1, 3, 1])
+    assert spans[1][1] - spans[1][0] > 2 * (spans[0][1] - spans[0][0])
 
 
 # --- sounds and transcripts

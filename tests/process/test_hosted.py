@@ -209,6 +209,15 @@ def test_a_payload_that_is_refused_buys_nothing(
     assert len(stub.charges()) == calls
 
 
+def test_what_a_word_is_said_to_sound_like_is_judged_too(client: RedisClient, stub: Stub, setting: Setting) -> None:
+    setting("MODERATION_DENY", "rude word")
+    PipelineOrchestrator("a", client).execute_pipeline(FACTS | {"pronounce": {"Nova": "rude word"}})
+    found = client.get_job("a")
+    assert (found["status"], found["error_class"]) == ("failed", "Refused")
+    assert found["error"].startswith("pronounce.Nova: ")
+    assert stub.requests(method="POST") == []
+
+
 # -- nothing to do -----------------------------------------------------------------------------------------------------
 
 
