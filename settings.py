@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     elevenlabs_base_url: str | None = None
     elevenlabs_model: str = "eleven_multilingual_v2"
     elevenlabs_voice: str = "JBFqnCBsd6RMkjVDRZzb"
+    kokoro_model: Path | None = None
+    kokoro_voices: Path | None = None
+    kokoro_voice: str = Field("af_heart", pattern=r"^[ab][fm]_[a-z0-9]+$")
     replicate_api_token: SecretStr | None = None
     replicate_base_url: str | None = None
     replicate_video_model: str = "google/veo-3-fast"
@@ -103,10 +106,10 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("state_dir", mode="after")
+    @field_validator("state_dir", "kokoro_model", "kokoro_voices", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value if value.is_absolute() else ROOT / value
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value if value is None or value.is_absolute() else ROOT / value
 
     @field_validator("input_roots", "font_dirs", mode="before")
     @classmethod

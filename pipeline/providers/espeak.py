@@ -110,24 +110,27 @@ class EspeakSpeaker:
         tag = language_tag(language)
         if tag == "en":
             tag = "en-us"
-        known = languages() if self.available() is None else frozenset()
-        return next((name for name in (tag, tag.rsplit("-", 1)[0], tag.split("-")[0]) if name in known), None)
+        known = languages() if self.available() is None else {}
+        return next((known[name] for name in (tag, tag.rsplit("-", 1)[0], tag.split("-")[0]) if name in known), None)
 
 
 @cache
-def languages() -> frozenset[str]:
-    """The language tags that the packaged data has, in lower case."""
+def languages() -> Mapping[str, str]:
+    """The language tags that the packaged data has, in lower case, and the name of the voice that reads each."""
     spec = find_spec("espeakng_loader")
     if spec is None or spec.origin is None:
-        return frozenset()
-    found = set()
+        return {}
+    found: dict[str, tuple[int, str]] = {}
     for file in (Path(spec.origin).parent / "espeak-ng-data" / "lang").rglob("*"):
         if file.is_file():
             for line in file.read_bytes().splitlines():
                 words = line.split()
                 if len(words) > 1 and words[0] == b"language":
-                    found.add(words[1].decode("ascii", "replace").lower())
-    return frozenset(found)
+                    # A voice is known by its file's name; the lower number is its own language rather than a relative's.
+                    rank = int(words[2]) if len(words) > 2 and words[2].isdigit() else 5
+                    tag, voice = words[1].decode("ascii", "replace").lower(), (rank, file.name.lower())
+                    found[tag] = min(found.get(tag, voice), voice)
+    return {tag: name for tag, (_, name) in sorted(found.items())}
 
 
 def token_times(spoken: list[str], marks: list[tuple[int, int, int]]) -> list[tuple[int, int]]:

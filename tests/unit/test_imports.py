@@ -58,7 +58,9 @@ LOADED_LATE = {
     "pipeline.film.sound",
     "pipeline.film.voice_over",
     "pipeline.film.warp",
+    "pipeline.providers.kokoro_child",
     "pipeline.providers.piper_child",
+    "pipeline.providers.speech_child",
 }
 # process starts every child; the others say in their own words why they cannot go through it.
 STARTS_CHILDREN = {"process.launcher", "embedded.server", "embedded.programs", "database.migrate"}
