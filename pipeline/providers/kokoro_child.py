@@ -162,7 +162,10 @@ def breath(voice: Voice, group: list[str], name: str, speed: float) -> tuple[Sou
         times.append((begin, end))
         start = end
     level = QUIET * float(np.abs(sound).max(initial=0.0)) / 0.5
-    return cut(sound, times, RATE, level=level, edge_seconds=EDGE_SECONDS)
+    sound, times = cut(sound, times, RATE, level=level, edge_seconds=EDGE_SECONDS)
+    # What is heard first is the first word, however late its sign is by the lengths.
+    edge = int(EDGE_SECONDS * RATE)
+    return sound, [(min(times[0][0], edge), max(times[0][1], edge)), *times[1:]]
 
 
 def _signs(phonemizer: Phonemizer, group: list[str], *, british: bool) -> str:
