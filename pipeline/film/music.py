@@ -5,7 +5,7 @@ The same style, seed and length give the same samples. Runs in the child only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ Wave = NDArray[np.float32]
 
 RATE = 24_000  # a bed has nothing to say above 8 kHz; it is resampled once at the end
 ENDING_SECONDS, REVERB_SECONDS = 2.0, 1.5
+HIGH, SWELL = 0.45, 0.22  # the octave above, and the noise before the lift, beside the pluck
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ SCORES: dict[str, Score] = {
 }  # fmt: skip
 
 
-def compose(style: str, seconds: float, seed: int) -> Wave:
-    """Stereo samples at 24 kHz: round(seconds * 24000) x 2, silent at its last sample."""
+def compose(style: str, seconds: float, seed: int, lift: float | None = None) -> Wave:
+    """Stereo samples at 24 kHz: round(seconds * 24000) x 2, silent at its last sample.
+
+    It begins with the pad alone, gathers its instruments bar by bar, and from the bar nearest to `lift` (the call to action, in
+    seconds) plays an octave higher as well, after a swell that leads there.
+    """
     score = SCORES.get(style, SCORES["minimal"])
     rng = np.random.default_rng(seed)
     samples = round(seconds * RATE)
@@ -66,14 +71,19 @@ def compose(style: str, seconds: float, seed: int) -> Wave:
     chords = [[key * 2 ** (step / 12) for step in chord] for chord in score.chords]
     pads = {at: _pad(chord, bar * 1.25) for at, chord in enumerate(chords[: max(bars, 1)])}
     plucks: dict[float, Wave] = {}
+    lifted = bars if lift is None else min(max(round(lift / bar), 1), bars)
+    if lifted < bars:
+        _add(wet, _swell(bar, rng) * np.float32(SWELL), (lifted - 1) * bar)
     for number in range(bars):
         at, chord = number * bar, number % len(chords)
         _add(wet, pads[chord] * np.float32(score.pad), at)
         if number >= 1 or bars < 3:
             _arpeggio(wet, score, chords[chord], at, bar, plucks)
+        if number >= lifted:
+            _arpeggio(wet, replace(score, pluck=score.pluck * HIGH), [2 * n for n in chords[chord]], at, bar, plucks)
         _add(dry, _bass(chords[chord][0] / 2, bar) * np.float32(score.bass), at)
         if number >= 2:
-            _drums(dry, score, at, bar, rng)
+            _drums(dry, score if number < lifted else _louder(score), at, bar, rng)
     # The last chord is the key's own; it rings out until the film's last frame.
     tonic = [*chords[0], chords[0][0] * 2]
     _add(wet, _pad(tonic, seconds - ending, attack=0.03) * np.float32(score.pad * 1.1), ending)
@@ -81,7 +91,19 @@ def compose(style: str, seconds: float, seed: int) -> Wave:
     _add(wet, _pluck(chords[0][0] * 2) * np.float32(score.pluck), ending)
     mixed = dry + wet * np.float32(1 - score.reverb * 0.5) + _reverb(wet, rng) * np.float32(score.reverb)
     peak = max(float(np.abs(mixed).max()), 1e-6)
-    return _faded(np.tanh(mixed / np.float32(peak) * np.float32(1.6)).astype(np.float32), seconds - ending)
+    return _faded(np.tanh(mixed / np.float32(peak) * np.float32(1.6)).astype(np.float32), ending)
+
+
+def _louder(score: Score) -> Score:
+    """The drums of the last part: a hat also where the style has none."""
+    return replace(score, hat=max(score.hat * 1.4, 0.08), kick=score.kick * 1.1)
+
+
+def _swell(seconds: float, rng: np.random.Generator) -> Wave:
+    """Noise that rises out of nothing and is cut off."""
+    t = _times(seconds)
+    noise = np.diff(rng.standard_normal(len(t)).astype(np.float32), prepend=0)
+    return np.asarray(noise * (t / seconds) ** 3 * np.minimum(1, (t[-1] - t) / 0.03), np.float32)
 
 
 def _measure(score: Score, seconds: float) -> tuple[float, int, float]:

@@ -32,7 +32,7 @@ def mix(timeline: Timeline, output: Path) -> float:
     sound = np.repeat(voice[:, None], 2, axis=1)
     if timeline.music:
         own = Path(timeline.music_path) if timeline.music_path else None
-        bed = own_bed(own, samples) if own else _bed(timeline.music, timeline.seconds, timeline.seed, samples)
+        bed = own_bed(own, samples) if own else _bed(timeline, samples)
         bed = _leveled(bed, VOICE_LUFS - BED_BELOW)
         sound += bed * _ducking(voice)[:, None]
     sound, level = mastered(sound)
@@ -114,8 +114,10 @@ def _polished(voice: Sound) -> Sound:
     return voice * loudness.by_sample(10 ** (-reduction / 20), len(voice))
 
 
-def _bed(style: str, seconds: float, seed: int, samples: int) -> Sound:
-    bed = resampled(music.compose(style, seconds, seed), music.RATE, RATE)
+def _bed(timeline: Timeline, samples: int) -> Sound:
+    # The last scene is the call to action.
+    lift = timeline.shots[-1].first / timeline.fps if len(timeline.shots) > 1 else None
+    bed = resampled(music.compose(timeline.music or "", timeline.seconds, timeline.seed, lift), music.RATE, RATE)
     out = np.zeros((samples, 2), np.float32)
     count = min(samples, len(bed))
     out[:count] = bed[:count]

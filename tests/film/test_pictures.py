@@ -171,3 +171,26 @@ def test_music_is_seeded_and_ends_with_the_film(style: str) -> None:
     assert min(level[:-2]) > 0.02
     assert level[-1] < 0.4 * max(level)
     assert not bed[-1].any()
+
+
+@pytest.mark.parametrize("style", ["minimal", "bold", "elegant", "playful"])
+def test_music_lifts_at_the_call_to_action(style: str) -> None:
+    """The bars after the lift are brighter than those before it, and than the same bars without one."""
+
+    def brightness(bed: music.Wave, start: float, seconds: float) -> float:
+        part = bed[round(start * music.RATE) : round((start + seconds) * music.RATE)].mean(axis=1)
+        power = np.abs(np.fft.rfft(part * np.hanning(len(part)))) ** 2
+        hertz = np.fft.rfftfreq(len(part), 1 / music.RATE)
+        return float(power[hertz > 900].sum() / power.sum())
+
+    lifted, plain = music.compose(style, 24.0, 3, 16.0), music.compose(style, 24.0, 3)
+    assert lifted.shape == plain.shape
+    assert brightness(lifted, 17.0, 4.5) > 1.3 * brightness(plain, 17.0, 4.5)
+    assert brightness(lifted, 17.0, 4.5) > 1.2 * brightness(lifted, 8.0, 4.5)
+
+
+@pytest.mark.parametrize("style", ["minimal", "bold", "elegant", "playful"])
+def test_music_keeps_its_level_until_its_ending(style: str) -> None:
+    bed = music.compose(style, 24.0, 3, 16.0)
+    levels = [float(np.sqrt((bed[at * music.RATE : (at + 3) * music.RATE] ** 2).mean())) for at in (6, 10, 14, 18)]
+    assert max(levels) < 1.5 * min(levels), levels
