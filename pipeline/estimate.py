@@ -46,11 +46,24 @@ def _ask(capability: str, provider: Any, payload: Any) -> Estimate:
 
 
 def _script(provider: Any, payload: Any) -> Estimate:
+    subtitles = _subtitles(provider, payload)
     if payload.script:
-        return Estimate()
+        return subtitles
     fields = Brief.__dataclass_fields__
     facts = {name: getattr(payload, name) for name in fields if name != "images" and hasattr(payload, name)}
-    found: Estimate = provider.estimate(Brief(**facts, images=len(payload.images)))
+    found: Estimate = provider.estimate(Brief(**facts, images=len(payload.images), openings=payload.variants))
+    return found + subtitles
+
+
+def _subtitles(provider: Any, payload: Any) -> Estimate:
+    """Of the narrations that need a translation."""
+    if not payload.subtitle_language or not provider.hosted:
+        return Estimate()
+    bare = " ".join(scene.narration for scene in payload.script if not scene.subtitle)
+    text = bare if payload.script else _narration(payload.duration_seconds)
+    if not text:
+        return Estimate()
+    found: Estimate = provider.translate_estimate(text, payload.language, payload.subtitle_language)
     return found
 
 

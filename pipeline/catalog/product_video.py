@@ -22,6 +22,7 @@ class OwnScene(Payload):
     kicker: str = Field("", max_length=45)
     lines: tuple[Annotated[str, Field(min_length=1, max_length=90)], ...] = Field((), max_length=4)
     stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
+    subtitle: str = Field("", max_length=600, description="what the captions show in the place of the narration")
 
 
 class ProductVideoPayload(PaidPayload):
@@ -58,6 +59,11 @@ class ProductVideoPayload(PaidPayload):
     )
     duration_seconds: int = Field(20, ge=8, le=90)
     language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")
+    subtitle_language: str = Field(
+        "",
+        pattern=r"^([a-z]{2}(-[A-Za-z]{2,4})?)?$",
+        description="of the captions, when it is not the voice's: scenes without a `subtitle` are translated by a hosted writer",
+    )
     voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
     voice_file: Artifact | HttpsUrl | None = Field(
         None, description="your own recording of your own `script`, with a pause after each scene; by path or address"
@@ -128,6 +134,7 @@ def shown_texts(payload: ProductVideoPayload) -> dict[str, str]:
     fields |= {f"quotes.{number}": f"{quote.text} {quote.author}" for number, quote in enumerate(payload.quotes)}
     for number, scene in enumerate(payload.script):
         parts = {"narration": scene.narration, "headline": scene.headline, "kicker": scene.kicker}
+        parts |= {"subtitle": scene.subtitle}
         parts |= {f"lines.{row}": line for row, line in enumerate(scene.lines)}
         fields |= {f"script.{number}.{name}": text for name, text in parts.items()}
     return {name: text for name, text in fields.items() if text}
@@ -136,6 +143,8 @@ def shown_texts(payload: ProductVideoPayload) -> dict[str, str]:
 def _has_fonts(payload: ProductVideoPayload) -> None:
     # Without words of the user's own a writer uses the language's.
     require(shown_texts(payload), payload.language, written=not payload.script)
+    if payload.subtitle_language:
+        require({}, payload.subtitle_language, written=True)
 
 
 PIPELINES = (

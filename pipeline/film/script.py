@@ -74,6 +74,7 @@ class Scene(Frozen):
     kicker: str = ""
     lines: tuple[str, ...] = ()
     stars: int = Field(0, ge=0, le=5, description="of five; 0 shows none")
+    subtitle: str = Field("", description="what the captions show in the place of the narration")
     image: int | None = Field(None, ge=0, description="which of the payload's images this scene shows")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from pipeline.film.script import Script
@@ -10,6 +10,7 @@ from pipeline.providers.base import Author, Brief, Capability, Check, Estimate, 
 from pipeline.providers.drafts import script_of
 from pipeline.providers.paid import Gate, Ledger
 from pipeline.providers.script_question import drafts_of, script_question
+from pipeline.providers.subtitle_question import subtitle_question
 from pipeline.providers.verdict_question import verdict_of, verdict_question
 
 
@@ -55,6 +56,16 @@ class AskedWriter(Asking):
         answer = self.author.ask(script_question(brief), check, ledger)
         openings = list(dict.fromkeys(answer.openings))[: brief.openings - 1]
         return script_of(brief, drafts_of(answer, brief), provider=self.name, openings=openings)
+
+    def translate(
+        self, texts: Sequence[str], language: str, into: str, check: Check, ledger: Ledger
+    ) -> tuple[str, ...]:
+        """Each text in another language, for subtitles."""
+        return tuple(self.author.ask(subtitle_question(texts, language, into), check, ledger).translations)
+
+    def translate_estimate(self, text: str, language: str, into: str) -> Estimate:
+        """What that costs."""
+        return self.author.estimate(subtitle_question([text], language, into))
 
     def estimate(self, brief: Brief) -> Estimate:
         """What writing it costs."""

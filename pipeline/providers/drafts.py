@@ -25,6 +25,7 @@ class Draft:
     lines: tuple[str, ...] = ()
     seconds: float = 0.0
     stars: int = 0
+    subtitle: str = ""
 
 
 def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str, openings: Sequence[str] = ()) -> Script:
@@ -40,6 +41,7 @@ def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str, openings:
             kicker=draft.kicker,
             lines=draft.lines,
             stars=draft.stars,
+            subtitle=draft.subtitle,
             image=places.get(index),
         )
         for index, draft in enumerate(drafts)

@@ -25,6 +25,7 @@ def _draft(brief: Brief, one: Any, at: int, count: int) -> Draft:
         one.kicker,
         one.lines,
         stars=one.stars,
+        subtitle=one.subtitle,
     )
 
 

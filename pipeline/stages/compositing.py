@@ -14,6 +14,7 @@ from pipeline.film.images import MOST_BYTES
 from pipeline.film.kinds import MOST_SOUND_BYTES
 from pipeline.film.render_job import PlateJob, RenderJob, SceneInput
 from pipeline.film.script import Aspect, FilmVersion, ScenePlate, Script, SpokenScene, Word
+from pipeline.film.subtitles import subtitle_words
 from pipeline.stage import stage
 
 # media.md measured 0.8 s of wall a second of film on two quiet cores; this is for busy ones.
@@ -52,7 +53,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="7")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="8")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 
@@ -129,7 +130,7 @@ def _order(
                 scene=scene.model_copy(update={"index": index}),
                 audio_path=context.path(voice.audio),
                 duration_seconds=voice.duration_seconds,
-                words=voice.words,
+                words=subtitle_words(scene.subtitle, voice.words) if scene.subtitle else voice.words,
                 plate_path=path,
                 plate_source=plate.source,
             )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from errors import Refused
+from errors import InvalidInput, Refused
 from pipeline.catalog.product_video import shown_texts
 from pipeline.context import Context
 from pipeline.film.font_files import require
-from pipeline.film.script import Script
+from pipeline.film.script import Scene, Script
 from pipeline.providers.base import Brief
 from pipeline.providers.moderation import judge
 from pipeline.stage import stage
@@ -44,18 +44,44 @@ def script_gen(context: Context) -> Script:
         own = own_script(brief, payload.script)
         facts = {name: text for name, text in typed.items() if not name.startswith("script.")}
         _moderate(context, facts | _said(own))
-        return own
+        return _subtitled(context, own)
     _moderate(context, typed)
     script: Script = context.provider("write").write(brief, context.check, context.ledger)
     require(_said(script), payload.language)
     if script.provider != "local":  # that one says what the brief says, in other words
         _moderate(context, _said(script))
-    return script
+    return _subtitled(context, script)
+
+
+def _subtitled(context: Context, script: Script) -> Script:
+    """The script with a subtitle for each scene, where the payload wants them in another language."""
+    into = context.payload.subtitle_language
+    bare = [scene for scene in script.spoken if not scene.subtitle]
+    if not into or not bare:
+        return script
+    writer = context.provider("write")
+    if not writer.hosted:
+        raise InvalidInput(
+            f"subtitle_language={into!r}: nothing here translates; give each scene of your script a `subtitle`, or set the key "
+            "of a hosted writer"
+        )
+    texts = [scene.narration for scene in bare]
+    said = writer.translate(texts, context.payload.language, into, context.check, context.ledger)
+    found = {scene.index: text for scene, text in zip(bare, said, strict=True)}
+    require({f"subtitle of scene {index + 1}": text for index, text in found.items()}, into)
+
+    def full(scene: Scene) -> Scene:
+        return scene.model_copy(update={"subtitle": scene.subtitle or found[scene.index]})
+
+    return script.model_copy(
+        update={"scenes": tuple(map(full, script.scenes)), "openings": tuple(map(full, script.openings))}
+    )
 
 
 def _said(script: Script) -> dict[str, str]:
     return {
-        f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, *one.lines)) for one in script.spoken
+        f"script.{one.index}": " ".join((one.headline, one.kicker, one.narration, one.subtitle, *one.lines)).strip()
+        for one in script.spoken
     }
 
 

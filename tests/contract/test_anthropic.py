@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import structlog
 from pydantic import BaseModel, Field
@@ -195,6 +197,36 @@ def test_a_script_is_written_and_holds_what_it_promises(author: AnthropicAuthor,
     sent = stub.requests("anthropic", path=MESSAGES)[0].json
     assert "Nova Flask" in sent["messages"][0]["content"]
     assert "Nova Flask" not in sent["system"][0]["text"]
+
+
+def test_a_film_may_begin_in_several_ways(author: AnthropicAuthor, stub: Stub) -> None:
+    script = AnthropicWriter().write(replace(BRIEF, openings=3), no_check, Till(stub))
+    assert len({scene.narration for scene in script.openings}) == 2
+    assert {scene.kind for scene in script.openings} == {"hero"}
+
+
+def test_subtitles_are_translated_text_by_text(author: AnthropicAuthor, stub: Stub) -> None:
+    texts = ("Meet Nova Flask.", "It's cold, and it stays so.", "Order now.")
+    said = AnthropicWriter().translate(texts, "en", "de", no_check, Till(stub))
+    assert len(said) == 3
+    sent = orjson.loads(stub.requests("anthropic", path=MESSAGES)[0].json["messages"][0]["content"])
+    assert (sent["texts"], sent["into"]) == (list(texts), "de")
+
+
+@pytest.mark.parametrize(
+    ("translations", "reason"),
+    [
+        (["Eins."], "1 translations of 2 texts"),
+        (["Eins.", "..."], "has no words"),
+        (["Eins.", "x" * 500], "500 letters"),
+    ],
+)
+def test_a_translation_that_does_not_fit_is_no_use(
+    author: AnthropicAuthor, stub: Stub, translations: list[str], reason: str
+) -> None:
+    stub.answer("anthropic", body={"translations": translations})
+    with pytest.raises(BadReply, match=reason):
+        AnthropicWriter().translate(("One.", "Two."), "en", "de", no_check, Till(stub))
 
 
 @pytest.mark.parametrize(

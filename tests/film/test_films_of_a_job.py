@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -14,7 +15,8 @@ from artifacts import Artifact, open_store
 from errors import InvalidInput
 from pipeline.catalog.base import find_pipeline, validate_payload
 from pipeline.film import probe
-from pipeline.film.script import Script
+from pipeline.film.script import Script, Word
+from pipeline.film.subtitles import subtitle_words
 from pipeline.film.voice_over import VoiceOverJob, cut_scene
 from pipeline.providers.speech import tokens_of
 from redis_client.client import RedisClient
@@ -197,3 +199,29 @@ def test_a_logo_that_is_none_is_refused_at_the_door(client: RedisClient, tmp_pat
     (tmp_path / "logo.png").write_bytes(b"<svg></svg>")
     with pytest.raises(Exception, match=r"logo=.*logo\.png.*is not a JPEG"):
         client.prepare("x", FACTS | {"logo": str(tmp_path / "logo.png")}, roots=[tmp_path])
+
+
+def test_a_subtitle_takes_the_time_of_what_is_said() -> None:
+    spoken = (Word(text="It's", start=0.2, end=0.4), Word(text="cold.", start=0.5, end=1.4))
+    shown = subtitle_words("Es ist sehr kalt.", spoken)
+    assert [word.text for word in shown] == ["Es", "ist", "sehr", "kalt."]
+    assert (shown[0].start, round(shown[-1].end, 6)) == (0.2, 1.4)
+    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(shown))
+    assert subtitle_words("Kalt", ()) == ()
+
+
+def test_captions_in_another_language_than_the_voice(client: RedisClient, start_worker: Start) -> None:
+    script = [
+        {"narration": "This is Nova Flask.", "subtitle": "Das ist Nova Flask."},
+        {"narration": "Order today.", "subtitle": "Bestelle noch heute."},
+    ]
+    enqueue(client, "own", script=script, subtitle_language="de", **PREVIEW)
+    enqueue(client, "none", subtitle_language="de", stop_after="script_gen")
+    run(start_worker)
+    _, result = film_of(client, "own")
+    assert " ".join(word["text"] for word in result["captions"]) == "Das ist Nova Flask. Bestelle noch heute."
+    subtitles = open_store().path(Artifact.model_validate(result["subtitles_srt"])).read_text()
+    assert "Bestelle noch heute." in subtitles
+    status = client.get_job_status("none")
+    assert status["status"] == "failed"
+    assert "subtitle_language='de': nothing here translates" in status["error"]

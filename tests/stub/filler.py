@@ -137,11 +137,17 @@ class Filler:
 
     def _array(self, schema: dict[str, Any], place: Place) -> list[Any]:
         most = schema.get("maxItems", 100)
-        count = min(most, max(schema.get("minItems", 0), LENGTHS.get(place.name, 3)))
+        count = min(most, max(schema.get("minItems", 0), self._length(place.name)))
         if place.depth > DEEPEST:
             count = schema.get("minItems", 0)
         items = schema.get("items", {"type": "string"})
         return [self._value(items, Place(place.name, index, count, place.depth + 1)) for index in range(count)]
+
+    def _length(self, name: str) -> int:
+        """As many translations as there are texts; else what is usual."""
+        if name == "translations" and (found := re.search(r'"texts\\*":\[(.*?)\]', self.prompt, re.DOTALL)):
+            return len(re.findall(r'(?:^|,)\s*\\*"', found[1]))
+        return LENGTHS.get(name, 3)
 
     def _string(self, schema: dict[str, Any], place: Place) -> str:
         text = FORMATS.get(schema.get("format", "")) or self._words(place).format(name=self.name)
