@@ -29,7 +29,7 @@ Report = Callable[[float, str], None]
 
 PLANNED, SOUNDED, ENCODED = 0.05, 0.12, 0.97
 REPORT_SECONDS = 0.25
-BUSY_ROWS, BUSY_SIZE = 48, (192, 192)
+BUSY_ROWS, BUSY_SIZE, BUSY_STEP = 48, (192, 192), 14
 
 
 def render(job: RenderJob, report: Report) -> dict[str, Any]:
@@ -150,14 +150,15 @@ def _extract(given: SceneInput) -> Extract:
 
 
 def _busy(path: Path) -> tuple[float, ...]:
-    """How much there is to see in each row: steps from left to right, which letters are full of, in the middle."""
+    """How much there is to see in each row of the middle: how often it steps from left to right, as letters do."""
     import numpy as np
     from PIL import Image
 
     with Image.open(path, formats=("PNG", "JPEG")) as opened:
         small = opened.convert("L").resize(BUSY_SIZE, Image.Resampling.BOX)
     pixels = np.asarray(small, np.float32)
-    steps = np.abs(np.diff(pixels[:, BUSY_SIZE[0] // 8 : -BUSY_SIZE[0] // 8], axis=1)).mean(axis=1)
+    middle = pixels[:, BUSY_SIZE[0] // 8 : -BUSY_SIZE[0] // 8]
+    steps = (np.abs(np.diff(middle, axis=1)) > BUSY_STEP).mean(axis=1) * 100
     return tuple(round(float(one), 3) for one in steps.reshape(BUSY_ROWS, -1).mean(axis=1))
 
 
