@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.film import scripts
+from pipeline.film import scripts, sfnt
 from pipeline.film.breaks import clusters
 from pipeline.film.directions import has_right_to_left
 from pipeline.film.scripts import script_of
@@ -85,13 +85,11 @@ class Metrics:
 @cache
 def metrics(face: Face) -> Metrics:
     """Read once a process from the font file."""
-    from fontTools.ttLib import TTFont
-
-    with TTFont(FONTS / face.file, lazy=True) as font:
-        em = float(font["head"].unitsPerEm)
-        os2, widths = font["OS/2"], font["hmtx"].metrics
-        advances = {code: widths[glyph][0] / em for code, glyph in font.getBestCmap().items()}
-        return Metrics(os2.usWinAscent / em, os2.usWinDescent / em, getattr(os2, "sCapHeight", 0.7 * em) / em, advances)
+    read = sfnt.read(FONTS / face.file)
+    em = float(read.units_per_em)
+    advances = {code: advance / em for code, advance in read.advances.items()}
+    capitals = 0.7 if read.cap_height is None else read.cap_height / em
+    return Metrics(read.win_ascent / em, read.win_descent / em, capitals, advances)
 
 
 @lru_cache(maxsize=20_000)
