@@ -1,4 +1,4 @@
-"""Timeline -> one ASS file: every text, box and button. The only place where text of users meets the renderer.
+"""Timeline -> one ASS file: every text, and what is drawn like text. The only place where text of users meets the renderer.
 
 Motion is baked: an event covers a run of frames that look the same. All times lie half a frame before a frame, so that
 libass never switches two parts of one picture on different frames.
@@ -15,15 +15,14 @@ from pipeline.film import fonts
 from pipeline.film.captions import ground_of
 from pipeline.film.directions import RIGHT_TO_LEFT_MARK, as_placed, has_right_to_left, is_right_to_left
 from pipeline.film.figures import counted
+from pipeline.film.motion import ENTER_SECONDS, frame_of, motion
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import dressed, theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timeline
 
 CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle
-ENTER_SECONDS, LEAVE_SECONDS = 0.5, 0.2
-RISE_PIXELS = 44.0
-PULSE_SECONDS, PULSE_SCALE = 1.3, 0.035
 ESCAPES = {"\\": "/", "{": "(", "}": ")"}  # what every face has
+DRAWN_BEFORE = ("box", "line")  # by boxes.py, on the frames
 PEN = 4  # drawings are written in quarter pixels (\\p3)
 
 T = TypeVar("T")
@@ -57,7 +56,8 @@ def document(timeline: Timeline) -> str:
     )
     lines: list[str] = []
     for shape in timeline.shapes:
-        lines += _shape(shape, timeline.fps)
+        if shape.kind not in DRAWN_BEFORE:
+            lines += _shape(shape, timeline.fps)
     for label in timeline.labels:
         lines += _label(label, timeline.fps)
     for page in timeline.pages:
@@ -106,11 +106,6 @@ def star(width: float, height: float) -> str:
     return f"m {spots[0]} l " + " ".join(spots[1:])
 
 
-def frame_of(seconds: float, fps: int) -> int:
-    """The first frame at or after a time, on the half-frame grid."""
-    return max(0, round(seconds * fps))
-
-
 def _stamp(frame: int, fps: int) -> str:
     centiseconds = max(0, round((frame - 0.5) / fps * 100))
     minutes, rest = divmod(centiseconds, 6000)
@@ -132,39 +127,11 @@ def _runs(first: int, last: int, look: Callable[[int], T]) -> Iterator[tuple[int
     yield begin, last, current
 
 
-def _motion(enter: str, first: int, last: int, fps: int) -> Callable[[int], tuple[float, float, float]]:
-    """(offset down in pixels, scale, share of visibility) at a frame."""
-    coming, leaving = max(1, round(ENTER_SECONDS * fps)), max(1, round(LEAVE_SECONDS * fps))
-
-    def at(frame: int) -> tuple[float, float, float]:
-        u = 1.0 if enter == "none" else min(1.0, (frame - first + 1) / coming)
-        seen = min(1.0, (last - frame) / leaving)
-        eased = 1 - (1 - u) ** 4
-        down, scale = 0.0, 1.0
-        if enter == "rise":
-            down = round(RISE_PIXELS * (1 - eased), 1)
-        elif enter in ("pop", "button"):
-            back = 1 + 2.2 * (u - 1) ** 3 + 1.2 * (u - 1) ** 2
-            scale = 0.6 + 0.4 * back
-        if enter == "button":
-            beat = ((frame - first) / fps - ENTER_SECONDS) % PULSE_SECONDS
-            if (frame - first) / fps > ENTER_SECONDS and beat < 0.55:
-                scale *= 1 + PULSE_SCALE * _hump(beat / 0.55)
-        return down, round(scale, 4), round(seen * min(1.0, eased * 1.2), 3)
-
-    return at
-
-
-def _hump(u: float) -> float:
-    # Quick up, slow down.
-    return float(4.7 * u * (1 - u) ** 2 * (1.45 if u < 1 else 0))
-
-
 def _label(label: Label, fps: int) -> list[str]:
     first, last = frame_of(label.start, fps), frame_of(label.end, fps)
     if last <= first or not label.text:
         return []
-    motion = _motion(label.enter, first, last, fps)
+    moved = motion(label.enter, first, last, fps)
     y = label.y + fonts.cap_shift(label.face, label.px, label.text)
     width = fonts.width(label.text, label.face, label.px, tracking=label.tracking)
     whole = _body(label.text, label.face, label.px)
@@ -176,7 +143,7 @@ def _label(label: Label, fps: int) -> list[str]:
         return _body(counted(label.text, 1 - (1 - share) ** 3), label.face, label.px)
 
     def tags(frame: int, *, shade: bool = False) -> str:
-        down, scale, seen = motion(frame)
+        down, scale, seen = moved(frame)
         drop = max(2.0, label.px * 0.03) if shade else 0.0
         if label.left:
             text = f"\\an4\\pos({label.x:.2f},{y + down + drop:.2f})"
@@ -234,16 +201,11 @@ def _shape(shape: Shape, fps: int) -> list[str]:
     first, last = frame_of(shape.start, fps), frame_of(shape.end, fps)
     if last <= first:
         return []
-    motion = _motion(shape.enter, first, last, fps)
-    if shape.kind == "check":
-        drawing = check_mark(shape.width, shape.height)
-    elif shape.kind == "star":
-        drawing = star(shape.width, shape.height)
-    else:
-        drawing = rounded_box(shape.width, shape.height, shape.radius)
+    moved = motion(shape.enter, first, last, fps)
+    drawing = (check_mark if shape.kind == "check" else star)(shape.width, shape.height)
 
     def tags(frame: int) -> str:
-        down, scale, seen = motion(frame)
+        down, scale, seen = moved(frame)
         text = f"\\an5\\pos({shape.x:.2f},{shape.y + down:.2f})" + color_tag(shape.color)
         text += alpha_tag(1 - seen * (1 - shape.alpha))
         if scale != 1.0:
@@ -259,7 +221,7 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
     first, last = frame_of(page.start, fps), frame_of(page.end, fps)
     if last <= first:
         return []
-    lines = _page_box(page, look, first, last, fps)
+    lines: list[str] = []
     texts = [word.text for word in page.words]
     for word, text in zip(page.words, as_placed(texts) if page.rtl else texts, strict=True):
         lines += _word(page, word, text, look, fps)
@@ -269,23 +231,6 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
 def box_of(page: CaptionPage, look: CaptionLook) -> tuple[float, float]:
     """(width, height) in pixels of the ground that a page's text stands on."""
     return ground_of(look, page.width, page.px)
-
-
-def _page_box(page: CaptionPage, look: CaptionLook, first: int, last: int, fps: int) -> list[str]:
-    if look.mode not in ("box", "veil"):
-        return []
-    width, height = box_of(page, look)
-    radius = page.px * 0.26 if look.mode == "box" else 0.0
-    ground = f"\\an5\\pos({page.x:.2f},{page.y:.2f})" + color_tag(look.box)
-    ground += alpha_tag(0.03 if look.mode == "box" else 0.2) + "\\p3"
-    drawing = rounded_box(width, height, radius)
-    # Only the shadow's lower rim shows, and libass pays for every pixel: so only that is drawn.
-    low, thick = page.y + height / 2 - 10, 34
-    shade = f"\\an5\\pos({page.x:.2f},{low:.2f})" + color_tag("#000000") + alpha_tag(0.8) + "\\blur9\\p3"
-    lines = [_event(21, first, last, fps, ground, drawing)]
-    if look.mode == "box":
-        lines.append(_event(20, first, last, fps, shade, rounded_box(width - 10, thick, radius)))
-    return lines
 
 
 def _word(page: CaptionPage, word: CaptionWord, text: str, look: CaptionLook, fps: int) -> list[str]:
@@ -329,8 +274,8 @@ def _word_run(
         # A hair of its own colour around the letters makes the thin serif readable.
         text += color_tag(look.active if active else look.color, 3) + f"\\bord{page.px * 0.012:.2f}"
     lines = []
-    if active and look.chip:
-        chip = rounded_box(word.width + page.px * 0.3, page.px * (1.18 if look.mode == "box" else 1.14), page.px * 0.18)
+    if active and look.chip and look.outline:
+        chip = rounded_box(word.width + page.px * 0.3, page.px * 1.14, page.px * 0.18)
         for step, scale in enumerate((0.9, 0.97, 1.0)):
             a, b = begin + step, until if scale == 1.0 else min(begin + step + 1, until)
             if b > a:

@@ -65,6 +65,7 @@ class ClipTrack:
         self._facts = inspect_clip(Path(path))
         self._head = _Decoder(Path(path), size)
         self._tail: _Decoder | None = None
+        self._shown: tuple[tuple[Bytes, Bytes, Bytes], tuple[Bytes, Bytes, Bytes]] | None = None
         self._path, self._size, self._wanted = Path(path), size, frames / fps
         self.speed = min(1.0, max(SLOWEST, self._facts.seconds * fps / max(1, frames)))
         self._shades = _shades(*size, dim)
@@ -78,11 +79,17 @@ class ClipTrack:
             end = self._tail.at(tail)
             for one, other, out in zip(end, planes, (y, u, v), strict=True):
                 self._backend.mix(one, other, share, out)
+        elif self._shown is not None and self._shown[0] is planes:
+            # The same picture as on the frame before, as with a clip of fewer pictures a second.
+            for plane, out in zip(self._shown[1], (y, u, v), strict=True):
+                out[:] = plane
+            return
         else:
             for plane, out in zip(planes, (y, u, v), strict=True):
                 out[:] = plane
         for out, (source, alpha) in zip((y, u, v), self._shades, strict=True):
             self._backend.over(out, source, alpha)
+        self._shown = None if tail is not None else (planes, (y.copy(), u.copy(), v.copy()))
 
     def where(self, number: int) -> tuple[float, float | None, float]:
         """(second of the clip, second of its end that is still seen, share of the former) of a frame."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.film import marks, pictures
+from pipeline.film.boxes import Boxes
 from pipeline.film.clips import ClipTrack
 from pipeline.film.marks import MarkPlanes
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
@@ -24,6 +26,7 @@ from pipeline.film.warp import Backend, Spot, best_backend
 RISE_SECONDS, MARK_SECONDS = 0.9, 0.4
 SHOTS_KEPT = 2
 CLIPS_KEPT = 2
+MEETING_ROWS = 48
 
 Area = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the full-size plane, all even
 
@@ -55,6 +58,7 @@ class Compositor:
         self._timeline = timeline
         self._theme = theme_of(timeline.style, timeline.brand_color)
         self._backend = backend or best_backend()
+        self._boxes = Boxes(timeline, self._backend)
         self._sets: OrderedDict[int, _Set] = OrderedDict()
         self._clips: OrderedDict[int, ClipTrack] = OrderedDict()
         self._marks: dict[Picture, MarkPlanes] = {}
@@ -66,10 +70,16 @@ class Compositor:
         """The I420 bytes of one frame (width * height * 3 / 2); the buffer is reused by the next call."""
         at, cut, share = self._where(number)
         self._shot(at, number, self._frame)
-        if cut is None:
-            return self._frame.buffer
-        self._shot(at + 1, number, self._next)
-        return self._blend(cut, share)
+        whole = self._frame
+        if cut is not None:
+            self._shot(at + 1, number, self._next)
+            whole = self._blend(cut, share)
+        self._boxes.draw(number, whole.y, whole.u, whole.v)
+        return whole.buffer
+
+    def at_rest(self, at: int) -> Planes:
+        """The raster of a shot with its card, larger than the frame by the room for its zoom."""
+        return self._set(at).whole
 
     def _where(self, number: int) -> tuple[int, Cut | None, float]:
         """The shot at a frame; inside a cut the earlier shot, the cut, and how far it has come (0..1)."""
@@ -115,11 +125,10 @@ class Compositor:
         whole = (0, 0, self._timeline.width, self._timeline.height)
         enter = min(1.0, (number - first) / (RISE_SECONDS * self._timeline.fps))
         if shot.sprite is None or rasters.card is None or enter >= 1:
-            self._zoom(rasters.whole, frame, k, fixed, spot, whole)
+            self._zoom(rasters.whole, frame, k, fixed, spot)
             return
         place = _CardPlace.of(shot.sprite, rasters.card, k, spot, enter, whole)
-        for area in _around(whole, place.inner):
-            self._zoom(rasters.plate, frame, k, fixed, spot, area)
+        self._zoom(rasters.plate, frame, k, fixed, spot)
         self._card(rasters.card, place, frame)
 
     def _mark(self, mark: Mark, seen: float, frame: Frame) -> None:
@@ -171,37 +180,32 @@ class Compositor:
         after = cuts[at].frames // 2 if at < len(cuts) else 0
         return shot.first - before, shot.last + after
 
-    def _zoom(self, planes: Planes, frame: Frame, k: float, at: Spot, spot: Spot, area: Area) -> None:
-        x0, y0, x1, y1 = area
-        here = (spot[0] - x0, spot[1] - y0)
-        self._backend.zoom(planes.y, frame.y[y0:y1, x0:x1], k, at, here)
-        half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
+    def _zoom(self, planes: Planes, frame: Frame, k: float, at: Spot, spot: Spot) -> None:
+        self._backend.zoom(planes.y, frame.y, k, at, spot)
         for source, target in ((planes.u, frame.u), (planes.v, frame.v)):
-            self._backend.zoom(source, target[half], k, (at[0] // 2, at[1] // 2), (here[0] // 2, here[1] // 2))
+            self._backend.zoom(source, target, k, _halved(at), _halved(spot))
 
     def _card(self, card: CardPlanes, place: _CardPlace, frame: Frame) -> None:
-        """A card on its way up: its opaque inside is written, only its soft rim is blended."""
-        planes, k = card.planes, place.k
-        for area in [place.inner, *_around(place.outer, place.inner)]:
-            x0, y0, x1, y1 = area
-            x, y = place.x + x0 * k, place.y + y0 * k
-            half = (slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2))
-            if area == place.inner:
-                self._backend.warp(planes.y, frame.y[y0:y1, x0:x1], k, x, y)
-                self._backend.warp(planes.u, frame.u[half], k, x / 2, y / 2)
-                self._backend.warp(planes.v, frame.v[half], k, x / 2, y / 2)
-                continue
-            self._rim(planes.y, card.alpha, frame.y[y0:y1, x0:x1], k, x, y)
-            self._rim(planes.u, card.alpha_half, frame.u[half], k, x / 2, y / 2)
-            self._rim(planes.v, card.alpha_half, frame.v[half], k, x / 2, y / 2)
+        """A card on its way up: its opaque inside is copied, only its soft rim is blended."""
+        planes = card.planes
+        self._lay((planes.y,), card.alpha, (frame.y,), place)
+        self._lay((planes.u, planes.v), card.alpha_half, (frame.u, frame.v), place.halved())
 
-    def _rim(self, source: Bytes, alpha: Bytes, view: Bytes, k: float, x: float, y: float) -> None:
-        part, weight = np.empty_like(view), np.empty_like(view)
-        self._backend.warp(source, part, k, x, y)
-        self._backend.warp(alpha, weight, k, x, y)
-        self._backend.over(view, part, weight)
+    def _lay(self, sources: tuple[Bytes, ...], alpha: Bytes, targets: tuple[Bytes, ...], place: _CardPlace) -> None:
+        # Resized as a whole: a resize begins at the point that both have in common, also for a strip far from it.
+        x0, y0, x1, y1 = place.outer
+        here = (place.spot[0] - x0, place.spot[1] - y0)
+        part, weight = np.empty((y1 - y0, x1 - x0), np.uint8), np.empty((y1 - y0, x1 - x0), np.uint8)
+        self._backend.zoom(alpha, weight, place.k, place.at, here)
+        for source, target in zip(sources, targets, strict=True):
+            self._backend.zoom(source, part, place.k, place.at, here)
+            a0, b0, a1, b1 = place.inner
+            target[b0:b1, a0:a1] = part[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0]
+            for c0, d0, c1, d1 in _around(place.outer, place.inner):
+                rim = (slice(d0 - y0, d1 - y0), slice(c0 - x0, c1 - x0))
+                self._backend.over(target[d0:d1, c0:c1], part[rim], weight[rim])
 
-    def _blend(self, cut: Cut, share: float) -> Bytes:
+    def _blend(self, cut: Cut, share: float) -> Frame:
         one, other = self._frame, self._next
         if self._mixed is None:
             self._mixed = Frame(self._timeline.width, self._timeline.height)
@@ -212,7 +216,7 @@ class Compositor:
             self._push(one, other, 8 * share**4 if share < 0.5 else 1 - 8 * (1 - share) ** 4)
         else:
             self._circle(one, other, share)
-        return self._mixed.buffer
+        return self._mixed
 
     def _push(self, one: Frame, other: Frame, eased: float) -> None:
         assert self._mixed is not None
@@ -242,24 +246,40 @@ class Compositor:
 
 @dataclass(frozen=True)
 class _CardPlace:
-    """Where a card lies on one frame: raster pixels per frame pixel, the raster's place at (0, 0), its areas."""
+    """Where a card lies on one frame: raster pixels per frame pixel, a point on both, its areas."""
 
     k: float
-    x: float
-    y: float
+    at: Spot
+    spot: Spot
     inner: Area
     outer: Area
 
     @classmethod
     def of(cls, sprite: Sprite, card: CardPlanes, k: float, spot: Spot, enter: float, whole: Area) -> _CardPlace:
-        center_x, center_y = spot[0], spot[1] + sprite.rise * (1 - enter) ** 4
         height, width = card.alpha.shape
-        x, y = width / 2 - center_x * k, height / 2 - center_y * k
+        at, spot = _meeting(height // 2, spot[1] + sprite.rise * (1 - enter) ** 4, k, (width // 2, spot[0]))
+        x, y = at[0] - spot[0] * k, at[1] - spot[1] * k
         x0, y0, x1, y1 = card.inner
         inner = _clip((_up((x0 - x) / k), _up((y0 - y) / k), _down((x1 - x) / k), _down((y1 - y) / k)), whole)
         # Rounded inwards: at its very edge the raster is clear, and nothing may be read beyond it.
         outer = _clip((_up(-x / k), _up(-y / k), _down((width - x) / k), _down((height - y) / k)), whole)
-        return cls(k, x, y, inner, outer)
+        return cls(k, at, spot, inner, outer)
+
+    def halved(self) -> _CardPlace:
+        """On the planes of half the size."""
+        return _CardPlace(self.k, *map(_halved, (self.at, self.spot, self.inner, self.outer)))
+
+
+def _meeting(middle: int, center: float, k: float, across: tuple[int, int]) -> tuple[Spot, Spot]:
+    """Two whole even points that lie on each other, on a card's raster and on the frame, when `middle` lies at `center`.
+
+    A card on its way up stands between pixels; but of the rows near its middle one meets a row of the frame, to within a
+    tenth of a pixel. From there a plain resize draws it.
+    """
+    rows = range(middle - MEETING_ROWS, middle + MEETING_ROWS + 1, 2)
+    exact = ((row, center + (row - middle) / k) for row in rows)
+    row, line = min(((row, line) for row, line in exact), key=lambda pair: abs(pair[1] - _even(pair[1])))
+    return (across[0], row), (across[1], _even(line))
 
 
 def _raster_scale(timeline: Timeline, plate: Planes) -> float:
@@ -278,6 +298,11 @@ def _anchor(shot: Shot, timeline: Timeline, plate: Planes) -> tuple[Spot, Spot]:
 
 def _even(value: float) -> int:
     return round(value / 2) * 2
+
+
+def _halved(numbers: tuple[int, ...]) -> Any:
+    """An area or a spot on the planes of half the size."""
+    return tuple(number // 2 for number in numbers)
 
 
 def _up(value: float) -> int:

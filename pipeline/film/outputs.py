@@ -44,9 +44,8 @@ def vtt(pages: Sequence[CaptionPage]) -> str:
 def poster(film: Path, timeline: Timeline, output: Path) -> None:
     """A JPEG of the first scene: of a few moments the one with the most to see."""
     moments = [_moment(timeline, timeline.shots[0], share) for share in POSTER_SHARES]
-    stills = _stills(film, moments)
-    best = max(stills, key=_variety)
-    best.save(output, format="JPEG", quality=POSTER_QUALITY)
+    best = max(_frames(film, moments), key=_variety)
+    best.to_image().save(output, format="JPEG", quality=POSTER_QUALITY)
 
 
 def sheet(film: Path, output: Path, *, stills: int = SHEET_STILLS) -> int:
@@ -75,6 +74,11 @@ def _moment(timeline: Timeline, shot: Shot, share: float) -> float:
 
 
 def _stills(film: Path, moments: Sequence[float]) -> list[Any]:
+    """These frames as RGB pictures."""
+    return [frame.to_image() for frame in _frames(film, moments)]
+
+
+def _frames(film: Path, moments: Sequence[float]) -> list[Any]:
     """The frames that are seen at these seconds, which rise; the last frame for those beyond it."""
     import av
 
@@ -85,13 +89,13 @@ def _stills(film: Path, moments: Sequence[float]) -> list[Any]:
         for frame in container.decode(container.streams.video[0]):
             last = frame
             while wanted and float(frame.time or 0.0) >= wanted[0]:
-                found.append(frame.to_image())
+                found.append(frame)
                 wanted.pop(0)
             if not wanted:
                 break
     if last is None:
         raise HostTrouble(f"{film.name} has no picture")
-    return found + [last.to_image() for _ in wanted]
+    return found + [last for _ in wanted]
 
 
 def _seconds(film: Path) -> float:
@@ -101,10 +105,8 @@ def _seconds(film: Path) -> float:
         return float(container.duration or 0) / 1_000_000
 
 
-def _variety(still: Any) -> float:
-    from PIL import ImageStat
-
-    return float(ImageStat.Stat(still.convert("L").resize((90, 160))).stddev[0])
+def _variety(frame: Any) -> float:
+    return float(frame.reformat(width=90, height=160, format="gray", interpolation="AREA").to_ndarray().std())
 
 
 def _text(page: CaptionPage) -> str:

@@ -48,6 +48,7 @@ TABLE: dict[str, set[str]] = {
 HEAVY = {"av", "cv2", "fontTools", "httpx", "imageio_ffmpeg", "numpy", "onnx", "onnxruntime", "PIL", "piper", "torch"}
 LOADED_LATE = {
     "pipeline.film.art",
+    "pipeline.film.boxes",
     "pipeline.film.clips",
     "pipeline.film.compositor",
     "pipeline.film.loudness",
