@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     budget_tenant_usd: float | None = Field(None, ge=0)
     budget_day_usd: float | None = Field(None, ge=0)
     park_above_usd: float = Field(0.05, ge=0)
+    film_workers: int = Field(0, ge=0, le=64)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from pipeline.film.timeline import Timeline
 CRF = 20
 X264 = "aq-mode=3:subme=1:ref=1:rc-lookahead=10:sync-lookahead=0"  # the last saves 27 MB of queued frames
 ENCODER_THREADS = 2
+KEY_SECONDS = 2  # between two key frames
+AAC = ("-c:a", "aac", "-b:a", "192k", "-ar", "48000", "-ac", "2")
+MP4 = (
+    "-video_track_timescale", "15360", "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart",
+    "-f", "mp4",
+)  # fmt: skip
 STALL_SECONDS = 60.0
 FIXED_SECONDS, SECONDS_PER_SECOND = 60.0, 15.0
 STDERR_SHOWN = 300
@@ -31,8 +38,17 @@ def ffmpeg() -> str:
         raise HostTrouble("no ffmpeg was found; install the imageio-ffmpeg package.") from error
 
 
-def command(timeline: Timeline, subtitles: Path, sound: Path | None, output: Path, *, fonts: Path = FONTS) -> list[str]:
-    """The ffmpeg command that reads I420 frames from its stdin. All names in it are ours, never a user's."""
+def command(
+    timeline: Timeline, subtitles: Path, sound: Path | None, output: Path, *, fonts: Path = FONTS, first: int = 0
+) -> list[str]:
+    """The ffmpeg command that reads I420 frames from its stdin, the one numbered `first` first.
+
+    All names in it are ours, never a user's.
+    """
+    text = f"ass=filename={_quoted(subtitles)}:fontsdir={_quoted(fonts)}"
+    if first:
+        # libass draws by time; the file's own times start at 0 again.
+        text = f"setpts=PTS+{first},{text},setpts=PTS-{first}"
     tagged = ["-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     return [
         ffmpeg(), "-v", "error", "-nostdin", "-y",
@@ -40,12 +56,18 @@ def command(timeline: Timeline, subtitles: Path, sound: Path | None, output: Pat
         "-video_size", f"{timeline.width}x{timeline.height}", "-framerate", str(timeline.fps), "-i", "pipe:0",
         *(["-i", f"file:{sound}"] if sound else []),
         "-map", "0:v", *(["-map", "1:a"] if sound else []),
-        "-vf", f"ass=filename={_quoted(subtitles)}:fontsdir={_quoted(fonts)},setparams=color_primaries=bt709:color_trc=bt709",
+        "-vf", f"{text},setparams=color_primaries=bt709:color_trc=bt709",
         "-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-profile:v", "high", "-pix_fmt", "yuv420p",
-        "-g", str(timeline.fps * 2), "-bf", "2", "-threads", str(ENCODER_THREADS), "-x264-params", X264, *tagged,
-        "-video_track_timescale", "15360",
-        *(["-c:a", "aac", "-b:a", "192k", "-ar", "48000", "-ac", "2"] if sound else []),
-        "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", f"file:{output}",
+        "-g", str(timeline.fps * KEY_SECONDS), "-bf", "2", "-threads", str(ENCODER_THREADS), "-x264-params", X264, *tagged,
+        *(AAC if sound else []), *MP4, f"file:{output}",
+    ]  # fmt: skip
+
+
+def join_command(parts: Path, sound: Path, output: Path) -> list[str]:
+    """The ffmpeg command that puts the films of a concat list one after the other, untouched, and adds the sound."""
+    return [
+        ffmpeg(), "-v", "error", "-nostdin", "-y", "-f", "concat", "-safe", "0", "-i", f"file:{parts}",
+        "-i", f"file:{sound}", "-map", "0:v", "-map", "1:a", "-c:v", "copy", *AAC, *MP4, f"file:{output}",
     ]  # fmt: skip
 
 
@@ -58,36 +80,59 @@ def encode(
     frame: Callable[[int], memoryview],
     fonts: Path = FONTS,
     on_frame: Callable[[int], None] = lambda _number: None,
+    piece: tuple[int, int] | None = None,
 ) -> process.Completed:
-    """Draw all frames, encode them with text and sound, and leave the file durably at `output`.
+    """Draw all frames, or those of `piece` [first, last), encode them with text and sound, durably at `output`.
 
     `fonts` is the one folder in which libass looks first.
 
     Raises Transient when ffmpeg fails; nothing is left at `output` then, nor beside it.
     """
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    first, last = piece or (0, timeline.frames)
 
     def feed(write: process.Write) -> None:
-        for number in range(timeline.frames):
+        for number in range(first, last):
             write(frame(number))
             on_frame(number + 1)
 
-    try:
-        done = process.run(
-            command(timeline, subtitles, sound, part, fonts=fonts),
-            timeout_seconds=FIXED_SECONDS + SECONDS_PER_SECOND * timeline.seconds,
-            stall_seconds=STALL_SECONDS,
+    with published(output) as part:
+        return run(
+            command(timeline, subtitles, sound, part, fonts=fonts, first=first),
+            timeout_seconds=longest_seconds(timeline),
             feed=feed,
         )
-        # ffmpeg ends well also when it complained on the way (a frame too short, a font not found).
-        if complaint := done.stderr_tail.strip():
-            raise Transient(f"ffmpeg complained: {complaint[-STDERR_SHOWN:]}")
-        _publish(part, output)
+
+
+def longest_seconds(timeline: Timeline) -> float:
+    """How long a film may take to be encoded."""
+    return FIXED_SECONDS + SECONDS_PER_SECOND * timeline.seconds
+
+
+def run(
+    argv: list[str], *, timeout_seconds: float, feed: Callable[[process.Write], None] | None = None
+) -> process.Completed:
+    """Run an ffmpeg command of ours; Transient when it fails, or complains on the way."""
+    try:
+        done = process.run(
+            argv, timeout_seconds=timeout_seconds, stall_seconds=STALL_SECONDS if feed else None, feed=feed
+        )
     except process.ChildFailed as error:
         raise Transient(f"the film could not be encoded: {error}") from error
+    # ffmpeg ends well also when it complained on the way (a frame too short, a font not found).
+    if complaint := done.stderr_tail.strip():
+        raise Transient(f"ffmpeg complained: {complaint[-STDERR_SHOWN:]}")
+    return done
+
+
+@contextmanager
+def published(output: Path) -> Iterator[Path]:
+    """A name beside `output` to write to; what stands there in the end is durably moved to `output`, or removed."""
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        yield part
+        _publish(part, output)
     finally:
         part.unlink(missing_ok=True)
-    return done
 
 
 def _publish(part: Path, output: Path) -> None:

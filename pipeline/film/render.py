@@ -14,11 +14,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
-from pipeline.film import ass, tailor
+from pipeline.film import ass, encode, tailor
+from pipeline.film.chunks import Chunks, spans
+from pipeline.film.fonts import FONTS, NOTHING
 from pipeline.film.plan import plan
 from pipeline.film.preview import shrunk
 from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
@@ -27,6 +30,31 @@ from pipeline.film.views import Extract, Logo
 
 Report = Callable[[float, str], None]
 
+
+@dataclass(frozen=True)
+class Mix:
+    """The sound that was mixed: how loud, in LUFS, and what it cost in seconds of CPU."""
+
+    lufs: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be rendered, with the files between: text, sound, and the folder of the faces."""
+
+    job: RenderJob
+    timeline: Timeline
+    subtitles: Path
+    mixed: Path
+    fonts: Path
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """The chunks, in frames."""
+        return spans(self.timeline.frames, self.job.workers, self.timeline.fps * encode.KEY_SECONDS)
+
+
 PLANNED, SOUNDED, ENCODED = 0.05, 0.12, 0.97
 REPORT_SECONDS = 0.25
 BUSY_ROWS, BUSY_SIZE, BUSY_STEP = 48, (192, 192), 14
@@ -34,10 +62,7 @@ BUSY_ROWS, BUSY_SIZE, BUSY_STEP = 48, (192, 192), 14
 
 def render(job: RenderJob, report: Report) -> dict[str, Any]:
     """Make the film of a job at its `output`; returns its facts. Raises errors.* in one sentence."""
-    from pipeline.film import encode, probe, sound
-    from pipeline.film.compositor import Compositor
-    from pipeline.film.fonts import FONTS, NOTHING
-    from pipeline.film.pictures import give_back_memory
+    from pipeline.film import probe
 
     _folders(job)
     report(0.0, "plan")
@@ -47,19 +72,8 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         timeline = shrunk(plan(job, extracts(job), wardrobe, logo=logo(job)), job.size)
         subtitles.write_text(ass.document(timeline), encoding="utf-8")
         report(PLANNED, "sound")
-        lufs = sound.mix(timeline, mixed)
-        give_back_memory()
-        report(SOUNDED, "picture")
-        compositor = Compositor(timeline)
-        encode.encode(
-            timeline,
-            subtitles=subtitles,
-            sound=mixed,
-            output=job.output,
-            frame=lambda number: compositor.render(number).data,
-            fonts=FONTS if wardrobe == NOTHING else faces,
-            on_frame=_throttled(timeline, report),
-        )
+        order = Order(job, timeline, subtitles, mixed, FONTS if wardrobe == NOTHING else faces)
+        mix = (_in_chunks if len(order.pieces) > 1 else _in_one)(order, report)
         report(ENCODED, "check")
         seen = _checked(probe, job, timeline)
         beside = _beside(job, timeline)
@@ -77,7 +91,8 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         "frames": timeline.frames,
         "seconds": round(timeline.seconds, 4),
         "audio_seconds": round(seen.audio_seconds, 4),
-        "lufs": round(lufs, 2),
+        "lufs": round(mix.lufs, 2),
+        "sound_cpu_seconds": round(mix.cpu_seconds, 3),
         "beside": {name: str(path) for name, path in beside.items()},
         "captions": [
             {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text}
@@ -85,6 +100,45 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
             for word in page.words
         ],
     }
+
+
+def _in_one(order: Order, report: Report) -> Mix:
+    """Sound, then the picture, encoded together."""
+    from pipeline.film.compositor import Compositor
+    from pipeline.film.pictures import give_back_memory
+
+    mix = _mix(order.timeline, order.mixed)
+    give_back_memory()
+    report(SOUNDED, "picture")
+    compositor = Compositor(order.timeline)
+    encode.encode(
+        order.timeline,
+        subtitles=order.subtitles,
+        sound=order.mixed,
+        output=order.job.output,
+        frame=lambda number: compositor.render(number).data,
+        fonts=order.fonts,
+        on_frame=_throttled(order.timeline, report),
+    )
+    return mix
+
+
+def _in_chunks(order: Order, report: Report) -> Mix:
+    """The chunks in children, and the sound beside them."""
+    with Chunks.started(order.timeline, order.subtitles, order.fonts, order.job.work_dir, order.pieces) as chunks:
+        mix = _mix(order.timeline, order.mixed)
+        report(SOUNDED, "picture")
+        chunks.finished(_throttled(order.timeline, report))
+        chunks.join(order.mixed, order.job.output)
+    return mix
+
+
+def _mix(timeline: Timeline, output: Path) -> Mix:
+    from pipeline.film import sound
+
+    began = time.thread_time()
+    lufs = sound.mix(timeline, output)
+    return Mix(lufs, time.thread_time() - began)
 
 
 def _checked(probe: Any, job: RenderJob, timeline: Timeline) -> Any:

@@ -43,6 +43,7 @@ class RenderJob(Frozen):
     logo_path: Path | None = Field(None, description="as made by `plates`: a PNG")
     scenes: tuple[SceneInput, ...] = Field(min_length=1, max_length=60)
     target_seconds: float | None = Field(None, gt=0, le=MAX_FILM_SECONDS)
+    workers: int = Field(1, ge=1, le=64, description="processes that render at once; changes no picture")
     output: Path
     work_dir: Path
 

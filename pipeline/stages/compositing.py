@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from artifacts import Artifact
 from pipeline.context import Context
 from pipeline.fetch import fetch
+from pipeline.film.cores import processes
 from pipeline.film.engine import prepare, run_engine
 from pipeline.film.images import MOST_BYTES
 from pipeline.film.kinds import MOST_SOUND_BYTES
@@ -137,6 +138,7 @@ def _order(
             for index, ((scene, voice), plate, path) in enumerate(zip(said, plates, shown, strict=True))
         ),
         target_seconds=None,
+        workers=context.settings.film_workers or processes(context.settings.worker_concurrency),
         output=context.workdir / "film.mp4",
         work_dir=context.workdir / "render",
     )
