@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all test-voices voices check fix bench soak stub redis-cli lock clean venv venv-dev fonts
+.PHONY: help demo test test-slow test-all test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -47,6 +47,9 @@ fix: venv-dev ## format, and repair what the linter can repair
 bench: venv-dev ## measure against the bare limits of Redis and ffmpeg, and print a table
 	@$(PY) -m bench
 
+bench-moviepy: venv-dev build/moviepy/run.stamp ## the film's part of bench, against moviepy too
+	@$(PY) -m bench film
+
 # One row alone, or less of all: make soak SOAK='C4 --jobs 1000', make soak SOAK=--small
 soak: venv-dev ## kill, stop and cut everything under 5,000 jobs a row, and print what it cost (an hour)
 	@$(PY) -m tests.soak $(SOAK)
@@ -71,6 +74,8 @@ lock: venv-dev ## resolve pyproject.toml again into the requirement files
 	    pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --group moviepy -o requirements-moviepy.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    --group fonts -o requirements-fonts.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
@@ -101,6 +106,12 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp | $(VENV)/bin/pip
 $(VENV)/fonts.stamp: requirements-fonts.lock $(VENV)/run.stamp | $(VENV)/bin/pip
 	@echo 'Installing fonts for more writing systems ...' >&2
 	@$(PIP) -r requirements-fonts.lock
+	@touch $@
+
+build/moviepy/run.stamp: requirements-moviepy.lock | $(VENV)/bin/pip
+	@echo 'Installing moviepy, beside the program ...' >&2
+	@rm -rf build/moviepy && $(PY) -m venv build/moviepy
+	@build/moviepy/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r requirements-moviepy.lock
 	@touch $@
 
 $(VENV)/bin/pip:

@@ -16,6 +16,26 @@ def memory_mb(pid: int) -> tuple[float, float]:
     return found["Rss"], found["Pss"]
 
 
+def tree_mb(pid: int) -> float:
+    """PSS in MB of everything below a process: what is shared counts once."""
+    total, below = 0.0, _children(pid)
+    while below:
+        child = below.pop()
+        with suppress(OSError):
+            total += memory_mb(child)[1]
+        below += _children(child)
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
 def cpu_seconds(pid: int) -> float:
     """The CPU time of all its living threads, to the nanosecond; none of them may end between two looks."""
     total = 0

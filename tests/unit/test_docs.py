@@ -153,6 +153,7 @@ def test_no_file_of_the_set_up_names_a_registry() -> None:
         "requirements.lock",
         "requirements-dev.lock",
         "requirements-fonts.lock",
+        "requirements-moviepy.lock",
         "requirements-voices.lock",
         "pyproject.toml",
         "run_worker.sh",
