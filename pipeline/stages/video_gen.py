@@ -24,7 +24,7 @@ from pipeline.stage import stage
     hard_seconds=2700,
     cache=True,
     reads=("images", "style", "shapes", "seed", "product_name", "brand_color"),
-    version="4",
+    version="5",
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""
