@@ -64,8 +64,9 @@ def small_mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> P
     return (np.clip(picture, 0, 1) ** (1 / GAMMA) * 255).astype(np.float32)
 
 
-def noise(height: int, width: int, seed: int) -> Pixels:
+def noise(shape: tuple[int, ...], seed: int) -> Pixels:
     """Normal noise of deviation 1: a quarter of it drawn, the rest that quarter mirrored and with other signs."""
+    height, width = shape
     half = (-(-height // 2), -(-width // 2))
     drawn = np.random.default_rng(seed).standard_normal(half, dtype=np.float32)
     whole = np.block([[drawn, -drawn[:, ::-1]], [-drawn[::-1], drawn[::-1, ::-1]]])
@@ -74,7 +75,7 @@ def noise(height: int, width: int, seed: int) -> Pixels:
 
 def dither(pixels: Pixels, seed: int, sigma: float = NOISE) -> Pixels:
     """The picture with a little grey noise, in place."""
-    pixels += (noise(*pixels.shape[:2], seed) * np.float32(sigma))[..., None]
+    pixels += (noise(pixels.shape[:2], seed) * np.float32(sigma))[..., None]
     return pixels
 
 

@@ -97,7 +97,7 @@ def _scaled(luma: Pixels) -> Pixels:
 
 
 def _noisy(y: Pixels, noise: float, seed: int) -> Pixels:
-    y += art.noise(*y.shape, seed) * np.float32(noise)
+    y += art.noise(y.shape, seed) * np.float32(noise)
     return y
 
 
@@ -152,7 +152,7 @@ def card(picture: Picture, theme: Theme) -> CardPlanes:
 def _premultiplied(
     pixels: Pixels, alpha: Pixels, cover: Pixels, margin: int, radius: float, picture: Picture
 ) -> CardPlanes:
-    noise = art.noise(*alpha.shape, picture.seed)
+    noise = art.noise(alpha.shape, picture.seed)
     planes, full, half = premultiplied_planes(pixels, alpha, noise * cover * np.float32(PHOTO_NOISE))
     # Inside the corners' inscribed square everything is opaque and needs no blending.
     inset = margin + math.ceil(radius * (1 - math.sqrt(0.5))) + 2
