@@ -129,7 +129,8 @@ class Hand:
     def _listen(self, wait: float) -> None:
         queue, fetcher = self.sim.client.queue, self.worker.fetcher
         lists = [queue.list_key(name) for name in self.state.slot.queues if name not in fetcher.paused]
-        if wait > 0 and any(self.sim.redis.llen(one) for one in lists):
+        # A slot that rests hears no bell: its thread would wait by the real clock.
+        if wait > 0 and self.worker.crew.free_slots() and any(self.sim.redis.llen(one) for one in lists):
             fetcher._popped = fetcher._doorbell(wait)
         else:
             self.sim.stage.nap(min(2.0, wait))
