@@ -170,7 +170,7 @@ def test_workers_and_pipelines_are_told_to_programs_and_people(house: House, don
     assert fields["product_name"]["required"] is True
     assert fields["style"]["default"] == "minimal"
     assert found["product_video"]["stages"][0] == "script_gen"
-    assert "'minimal' | 'bold'" in house.good("pipelines", "product_video")
+    assert "'elegant' | 'minimal'" in house.good("pipelines", "product_video")
 
 
 def test_run_works_without_a_worker_and_says_what_it_made(other_house: House) -> None:
