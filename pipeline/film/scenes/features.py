@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.film.colors import on
+from pipeline.film.colors import luminance, mix, on
 from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import ground, shot, veil
 from pipeline.film.layout import Rect, clean
 from pipeline.film.timeline import Label, Shape
 from pipeline.film.titles import kicker_and_title
 from pipeline.film.typeset import Look, block, measure
-from pipeline.film.views import Drawn, SceneView
+from pipeline.film.views import WHITE, Drawn, SceneView
 
 MOST_ROWS = 5
+RAISED, DARK = 0.1, 0.2  # a share of white; a luminance
 DIM = 0.4
 
 
@@ -59,7 +60,7 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
             y=middle,
             width=area.width,
             height=height,
-            color=theme.panel,
+            color=_panel(view),
             start=start,
             end=view.closes,
             radius=min(height * 0.5, area.width * theme.radius * 0.6),
@@ -78,3 +79,9 @@ def _rows(view: SceneView, rows: list[str]) -> tuple[tuple[Label, ...], tuple[Sh
         shapes += [shade, panel, badge, tick]
         labels += block(row, replace(text_area, y=middle - text_area.height / 2), look, start, view.closes).labels
     return tuple(labels), tuple(shapes)
+
+
+def _panel(view: SceneView) -> str:
+    """The rows' ground; a dark one is raised a little before a photo's veil, in which it would sink."""
+    panel = view.theme.panel
+    return mix(panel, WHITE, RAISED) if view.photo and luminance(panel) < DARK else panel
