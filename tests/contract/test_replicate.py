@@ -289,9 +289,9 @@ def test_what_passes_its_limit_is_charged(film: ReplicateFilm, stub: Stub, tmp_p
 
 def test_a_stop_is_heard_between_two_looks(film: ReplicateFilm, stub: Stub, tmp_path: Path) -> None:
     call = prediction(film, tmp_path)
+    stub.set(prediction_seconds=5000)
     sent = call.send("k")
     assert isinstance(sent, Submitted)
-    stub.set(prediction_seconds=5000)
 
     def stop(_seconds: float) -> None:
         raise Interrupted("shutdown")

@@ -42,6 +42,7 @@ def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.Mo
     both = slot("w1", "0", MAIN, SECOND)
     server.hset(node.key("swept"), "healing", "me")
     assert node.look_at_canary(0) == (False, "")
+    assert node.run("compared", healer="me", mark="0 this start", after="a") == "noted"
     assert node.look_at_canary(0, healer="me") == (True, "me")
     for name in ("a", "b", "c"):
         node.enqueue(job(name, queue=SECOND if name == "b" else MAIN))
