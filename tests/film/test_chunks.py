@@ -66,9 +66,9 @@ def test_a_timeline_comes_back_from_its_json_as_it_was(tmp_path: Path) -> None:
     assert TypeAdapter(Timeline).validate_json(timeline.to_json()) == timeline
 
 
-def ordered(folder: Path, workers: int) -> RenderJob:
+def ordered(folder: Path, workers: int, *, size: float = SIZE) -> RenderJob:
     folder.mkdir()
-    job = short_job(folder).model_copy(update={"workers": workers, "size": SIZE})
+    job = short_job(folder).model_copy(update={"workers": workers, "size": size})
     (folder / "job.json").write_text(job.model_dump_json())
     return job
 
@@ -152,7 +152,7 @@ def test_a_film_in_chunks_is_the_film_in_one(tmp_path: Path) -> None:
 
 @pytest.mark.film
 def test_a_chunked_film_that_is_cancelled_leaves_no_file_and_no_process(tmp_path: Path) -> None:
-    job = ordered(tmp_path / "film", 2)
+    job = ordered(tmp_path / "film", 2, size=1.0)  # a small one may be done before it is heard how far it is
     with rendering(tmp_path / "film") as child:
         assert child.stdout is not None
         while not (line := child.stdout.readline()) or json.loads(line).get("progress", 0) < 0.2:
