@@ -22,6 +22,7 @@ SOURCES = {
         "pipeline/providers/espeak*.py",
         "pipeline/providers/pronounce.py",
         "pipeline/providers/kokoro*.py",
+        "pipeline/providers/local_speaker.py",
         "pipeline/providers/warm.py",
     ),
     "video_gen": (

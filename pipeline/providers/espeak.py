@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import process
-from errors import BadReply, HostTrouble, InvalidInput, Unsupported
-from pipeline.providers.base import Capability, Check, Estimate, Speech
-from pipeline.providers.paid import Ledger
-from pipeline.providers.pronounce import AS_WRITTEN
-from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, language_tag, part_of, refuse, share, tokens_of
+from errors import BadReply, InvalidInput, Unsupported
+from pipeline.providers.base import Check
+from pipeline.providers.local_speaker import LocalSpeaker, Times, Wish
+from pipeline.providers.speech import language_tag, refuse, share
 from settings import ROOT
 
 WORDS_A_MINUTE = 185
@@ -28,13 +26,11 @@ MEMORY_MB = 1024
 VARIANTS = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8")
 
 
-class EspeakSpeaker:
+class EspeakSpeaker(LocalSpeaker):
     """Speaks every language that espeak-ng has; `voice` is "" or one of VARIANTS (five higher, eight lower)."""
 
     name: ClassVar[str] = "espeak"
-    capability: ClassVar[Capability] = "speak"
     version: ClassVar[str] = "1.52-r1"
-    hosted: ClassVar[bool] = False
 
     def available(self) -> str | None:
         """None, or that its package is missing."""
@@ -44,48 +40,24 @@ class EspeakSpeaker:
         """Whether espeak-ng has this language, or its region's parent (`de-LI` -> `de`)."""
         return self._voice(language) is not None
 
-    def estimate(self, text: str) -> Estimate:
-        """Nothing: it speaks here."""
-        del text
-        return Estimate()
-
-    def speak(
-        self,
-        text: str,
-        *,
-        language: str,
-        voice: str,
-        style: str,
-        output: Path,
-        check: Check,
-        ledger: Ledger | None = None,
-        pronounce: Mapping[str, str] = AS_WRITTEN,
-    ) -> Speech:
-        """See Speaker."""
-        del ledger  # nothing is paid here
-        reason = self.available()
-        if reason is not None:
-            raise HostTrouble(f"espeak: {reason}", retry_after=60)
-        tongue = self._voice(language)
-        if tongue is None:
+    def accept(self, language: str, voice: str) -> None:
+        """`voice` is "" or one of VARIANTS."""
+        self.require()
+        if self._voice(language) is None:
             raise Unsupported(f"language {language!r}: espeak has {', '.join(sorted(languages()))}")
         if voice and voice not in VARIANTS:
             raise InvalidInput(f"voice {voice!r}: espeak has {', '.join(VARIANTS)}")
-        pairs = tokens_of(text, language, pronounce)
-        part = part_of(output)
-        spoken = [word for _, word in pairs if word]
-        request = {
-            "text": " ".join(spoken),
-            "voice": f"{tongue}+{voice}" if voice else tongue,
-            "rate": round(WORDS_A_MINUTE / PACES.get(style, DEFAULT_PACE).length),
-            "output": str(part),
+
+    def say(self, wish: Wish, check: Check) -> Times:
+        """See LocalSpeaker."""
+        tongue = self._voice(wish.language)
+        request: dict[str, object] = {
+            "text": " ".join(wish.tokens),
+            "voice": f"{tongue}+{wish.voice}" if wish.voice else tongue,
+            "rate": round(WORDS_A_MINUTE / wish.pace.length),
+            "output": str(wish.output),
         }
-        try:
-            marks = self._run(request, START_SECONDS + TOKEN_SECONDS * len(spoken), check)
-            return finish(self, part, output, pairs, token_times(spoken, marks))
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        return token_times(wish.tokens, self._run(request, START_SECONDS + TOKEN_SECONDS * len(wish.tokens), check))
 
     def close(self) -> None:
         """Nothing is held open."""

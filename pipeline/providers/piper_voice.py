@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import secrets
 import sys
 from pathlib import Path
 from typing import Any
+
+from pipeline.providers.voice_files import write_whole
 
 # Raise it when the change made below changes.
 REVISION = 1
@@ -50,8 +50,8 @@ def patch(folder: Path) -> Path:
         model = onnx.load(str(model_path()))
         change_graph(model)
         config = json.loads(Path(config_path()).read_text(encoding="utf-8"))
-        _write(Path(f"{final}.json"), json.dumps(config).encode())
-        _write(final, model.SerializeToString())
+        write_whole(Path(f"{final}.json"), json.dumps(config).encode())
+        write_whole(final, model.SerializeToString())
     return final
 
 
@@ -80,18 +80,6 @@ def change_graph(model: Any) -> None:
     nodes = [new for node in graph.node for new in replacements.get(node.name, [node])]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}.part"
-    try:
-        with temporary.open("xb") as writer:
-            writer.write(content)
-            writer.flush()
-            os.fsync(writer.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
