@@ -6,29 +6,28 @@ child's program is `python -m pipeline.film.chunks TIMELINE.json SUBTITLES FONTS
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 import process
-from errors import Interrupted, StagecrewError, Transient
+from errors import Interrupted, Transient
 from pipeline.film import encode
+from pipeline.film.child import REPORT_SECONDS, answer, say, stoppable, throttled
 from pipeline.film.engine import run_engine
 from pipeline.film.timeline import Timeline
 
 Span = tuple[int, int]
 
 CHUNK_MEMORY_MB = 1500
-STALL_SECONDS, REPORT_SECONDS = 90.0, 0.25
+STALL_SECONDS = 90.0
 JOIN_SECONDS = 120.0
 
 
@@ -119,51 +118,31 @@ class Chunks:
 def _render(timeline: Timeline, subtitles: Path, fonts: Path, piece: Span, output: Path) -> None:
     from pipeline.film.compositor import Compositor
 
-    compositor, told = Compositor(timeline), 0.0
-
-    def on_frame(number: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= REPORT_SECONDS or number == piece[1]:
-            told = now
-            _say({"progress": (number - piece[0]) / (piece[1] - piece[0])})
-
+    first, last = piece
+    compositor = Compositor(timeline)
     encode.encode(
         timeline,
         subtitles=subtitles,
         sound=None,
         output=output,
         frame=lambda number: compositor.render(number).data,
-        on_frame=on_frame,
+        on_frame=throttled(last, lambda number: say({"progress": (number - first) / (last - first)})),
         fonts=fonts,
         piece=piece,
     )
 
 
-def _say(record: dict[str, object]) -> None:
-    print(json.dumps(record, ensure_ascii=False), flush=True)
-
-
-def _stop(_number: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Interrupted("shutdown")
-
-
 def main(arguments: list[str]) -> int:
     """Render one chunk; 0 when done, 1 with the error as JSON, 143 when stopped."""
-    signal.signal(signal.SIGTERM, _stop)
-    order, subtitles, fonts, first, last, output = arguments
-    try:
+
+    def work() -> dict[str, Any]:
+        order, subtitles, fonts, first, last, output = arguments
         timeline = TypeAdapter(Timeline).validate_json(Path(order).read_bytes())
         _render(timeline, Path(subtitles), Path(fonts), (int(first), int(last)), Path(output))
-    except Interrupted as stop:
-        _say({"error": "Interrupted", "message": stop.reason})
-        return 143
-    except (StagecrewError, OSError) as error:
-        kind = type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble"
-        _say({"error": kind, "message": str(error)})
-        return 1
-    return 0
+        return {}
+
+    stoppable()
+    return answer(work, what="the chunk")
 
 
 if __name__ == "__main__":

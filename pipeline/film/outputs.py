@@ -5,13 +5,13 @@ The captions are those of the picture, page by page. The child's program is `pyt
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from errors import HostTrouble, StagecrewError
+from errors import HostTrouble
+from pipeline.film.child import answer
 from pipeline.film.timeline import CaptionPage, Shot, Timeline
 
 POSTER_QUALITY, SHEET_QUALITY = 90, 88
@@ -127,13 +127,7 @@ def _clock(seconds: float, point: str) -> str:
 def main(arguments: list[str]) -> int:
     """Make a sheet; 0 when done, 1 with the error as JSON."""
     film, output = map(Path, arguments)
-    try:
-        print(json.dumps({"stills": sheet(film, output)}))
-    except (StagecrewError, OSError) as error:
-        kind = type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble"
-        print(json.dumps({"error": kind, "message": str(error)}))
-        return 1
-    return 0
+    return answer(lambda: {"stills": sheet(film, output)}, what="the sheet")
 
 
 if __name__ == "__main__":

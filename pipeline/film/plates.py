@@ -8,19 +8,17 @@ caps, at the door by `images.inspect_image`).
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from errors import InvalidInput, StagecrewError
+from errors import InvalidInput
+from pipeline.film.child import answer
 from pipeline.film.grounds import PLATE_SCALE
-from pipeline.film.layout import STAGES
-from pipeline.film.render_job import PlateJob, PlateReport, first_fault
+from pipeline.film.layout import STAGES, even
+from pipeline.film.render_job import PlateJob, PlateReport, read_order
 from pipeline.film.themes import theme_of
 
 PNG_LEVEL = 1  # plates are read once, by ourselves
@@ -29,7 +27,7 @@ PNG_LEVEL = 1  # plates are read once, by ourselves
 def prepare(job: PlateJob) -> PlateReport:
     """Make the PNG of one scene: the user's picture, upright and no larger than a film needs, or art."""
     stage = STAGES[job.aspect]
-    width, height = (round(side * PLATE_SCALE / 2) * 2 for side in (stage.width, stage.height))
+    width, height = (even(side * PLATE_SCALE) for side in (stage.width, stage.height))
     if job.image_path is None:
         _save(_art(job, width, height), job.output)
         return PlateReport(output=job.output, width=width, height=height, source="art")
@@ -89,27 +87,17 @@ LOOKS = {"--inspect-clip": _inspect_clip, "--inspect-sound": _inspect_sound}
 
 def main(arguments: list[str]) -> int:
     """Run one order; 0 when done, 1 with the error as JSON."""
-    try:
+
+    def work() -> dict[str, Any]:
         if arguments[:1] == ["--inspect"]:
-            answer = _inspect(arguments[1:])
-        elif len(arguments) == 2 and arguments[0] in LOOKS:
-            answer = LOOKS[arguments[0]](Path(arguments[1]))
-        elif len(arguments) == 1:
-            job = PlateJob.model_validate_json(Path(arguments[0]).read_bytes())
-            answer = prepare(job).model_dump(mode="json")
-        else:
-            raise InvalidInput("usage: python -m pipeline.film.plates JOB.json | --inspect FILE [NAME]")
-    except ValidationError as error:
-        return _fail("InvalidInput", f"the plate job is wrong: {first_fault(error)}")
-    except (StagecrewError, OSError) as error:
-        return _fail(type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble", str(error))
-    print(json.dumps(answer))
-    return 0
+            return _inspect(arguments[1:])
+        if len(arguments) == 2 and arguments[0] in LOOKS:
+            return LOOKS[arguments[0]](Path(arguments[1]))
+        if len(arguments) == 1:
+            return prepare(read_order(PlateJob, Path(arguments[0]), "plate job")).model_dump(mode="json")
+        raise InvalidInput("usage: python -m pipeline.film.plates JOB.json | --inspect FILE [NAME]")
 
-
-def _fail(kind: str, message: str) -> int:
-    print(json.dumps({"error": kind, "message": message}))
-    return 1
+    return answer(work, what="the picture")
 
 
 if __name__ == "__main__":

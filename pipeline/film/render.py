@@ -8,23 +8,24 @@ leaving a file behind; the process must be the only thing that works in the job'
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from errors import HostTrouble, Interrupted, InvalidInput, StagecrewError
+from errors import HostTrouble, InvalidInput
 from pipeline.film import ass, encode, tailor
+from pipeline.film.child import answer, say, stoppable, throttled
 from pipeline.film.chunks import Chunks, spans
 from pipeline.film.fonts import FONTS, NOTHING
 from pipeline.film.plan import plan
 from pipeline.film.preview import shrunk
-from pipeline.film.render_job import RenderJob, SceneInput, read_render_job
+from pipeline.film.render_job import RenderJob, SceneInput, read_order
+from pipeline.film.script import PictureSource
 from pipeline.film.timeline import Timeline
 from pipeline.film.views import Extract, Logo
 
@@ -56,7 +57,6 @@ class Order:
 
 
 PLANNED, SOUNDED, ENCODED = 0.05, 0.12, 0.97
-REPORT_SECONDS = 0.25
 BUSY_ROWS, BUSY_SIZE, BUSY_STEP = 48, (192, 192), 14
 
 
@@ -118,7 +118,7 @@ def _in_one(order: Order, report: Report) -> Mix:
         output=order.job.output,
         frame=lambda number: compositor.render(number).data,
         fonts=order.fonts,
-        on_frame=_throttled(order.timeline, report),
+        on_frame=_by_frames(order.timeline, report),
     )
     return mix
 
@@ -128,7 +128,7 @@ def _in_chunks(order: Order, report: Report) -> Mix:
     with Chunks.started(order.timeline, order.subtitles, order.fonts, order.job.work_dir, order.pieces) as chunks:
         mix = _mix(order.timeline, order.mixed)
         report(SOUNDED, "picture")
-        chunks.finished(_throttled(order.timeline, report))
+        chunks.finished(_by_frames(order.timeline, report))
         chunks.join(order.mixed, order.job.output)
     return mix
 
@@ -194,13 +194,19 @@ def logo(job: RenderJob) -> Logo | None:
 def _extract(given: SceneInput) -> Extract:
     assert given.plate_path is not None
     try:
-        width, height = _size(given.plate_path, moving=given.plate_source == "clip")
-        with given.plate_path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return _looked_at(given.plate_path, given.plate_source)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"the plate of scene {given.scene.index} cannot be read: {error}") from error
-    busy = _busy(given.plate_path) if given.plate_source in {"photo", "cutout"} else ()
-    return Extract(str(given.plate_path), width, height, given.plate_source, digest, busy)
+
+
+@cache
+def _looked_at(path: Path, source: PictureSource) -> Extract:
+    """Scenes may show the same picture: it is decoded and hashed once."""
+    width, height = _size(path, moving=source == "clip")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    busy = _busy(path) if source in {"photo", "cutout"} else ()
+    return Extract(str(path), width, height, source, digest, busy)
 
 
 def _busy(path: Path) -> tuple[float, ...]:
@@ -228,48 +234,25 @@ def _size(path: Path, *, moving: bool) -> tuple[int, int]:
         return picture.size
 
 
-def _throttled(timeline: Timeline, report: Report) -> Callable[[int], None]:
-    told = 0.0
-
-    def on_frame(number: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= REPORT_SECONDS or number == timeline.frames:
-            told = now
-            report(SOUNDED + (ENCODED - SOUNDED) * number / timeline.frames, "picture")
-
-    return on_frame
-
-
-def _say(record: dict[str, Any]) -> None:
-    print(json.dumps(record, ensure_ascii=False), flush=True)
-
-
-def _stop(_number: int, _frame: object) -> None:
-    # Raised where Python is just now: every `finally` on the way removes its files and ends its child.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Interrupted("shutdown")
+def _by_frames(timeline: Timeline, report: Report) -> Callable[[int], None]:
+    """`report` by the number of frames that are done."""
+    return throttled(
+        timeline.frames,
+        lambda number: report(SOUNDED + (ENCODED - SOUNDED) * number / timeline.frames, "picture"),
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Render one job; 0 when done, 1 with the error as JSON, 143 when stopped."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
+
+    def work() -> dict[str, Any]:
         if len(arguments) != 1:
             raise InvalidInput("usage: python -m pipeline.film.render JOB.json")
-        job = read_render_job(Path(arguments[0]))
-        result = render(job, lambda share, step: _say({"progress": round(share, 4), "step": step}))
-    except Interrupted as stop:
-        _say({"error": "Interrupted", "message": stop.reason})
-        return 143
-    except StagecrewError as error:
-        _say({"error": type(error).__name__, "message": str(error)})
-        return 1
-    except OSError as error:
-        _say({"error": "HostTrouble", "message": f"{error.filename or 'the film'}: {error.strerror or error}"})
-        return 1
-    _say({"result": result})
-    return 0
+        job = read_order(RenderJob, Path(arguments[0]), "render job")
+        return {"result": render(job, lambda share, step: say({"progress": round(share, 4), "step": step}))}
+
+    stoppable()
+    return answer(work, what="the film")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -11,6 +12,8 @@ from pipeline.film.script import Aspect, Frozen, PictureSource, Scene, Style, Wo
 
 SIZES: dict[str, tuple[int, int]] = {"9:16": (1080, 1920), "1:1": (1080, 1080), "16:9": (1920, 1080)}
 MAX_FILM_SECONDS = 600.0
+
+T = TypeVar("T", bound=Frozen)
 
 
 class SceneInput(Frozen):
@@ -94,17 +97,17 @@ class PlateReport(Frozen):
     source: PictureSource
 
 
-def read_render_job(path: Path) -> RenderJob:
-    """The job in a file, or InvalidInput with one sentence that names the wrong field."""
+def read_order(kind: type[T], path: Path, what: str) -> T:
+    """The order in a file, such as a "render job"; InvalidInput with one sentence that names the wrong field."""
     try:
-        return RenderJob.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InvalidInput(f"the render job {path.name} cannot be read: {error.strerror}") from error
+        raise InvalidInput(f"the {what} {path.name} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise InvalidInput(f"the render job is wrong: {first_fault(error)}") from None
+        raise InvalidInput(f"the {what} is wrong: {_first_fault(error)}") from None
 
 
-def first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError) -> str:
     """The first complaint of pydantic as `field.path: reason`."""
     first = error.errors()[0]
     return f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"

@@ -7,7 +7,6 @@ other by their letters, over the stretches in which somebody speaks. Pauses are 
 
 from __future__ import annotations
 
-import json
 import sys
 import wave
 from collections.abc import Sequence
@@ -18,12 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from errors import InvalidInput, StagecrewError
+from errors import InvalidInput
+from pipeline.film.child import answer
 from pipeline.film.loudness import Sound
 from pipeline.film.own_music import decoded
-from pipeline.film.render_job import first_fault
+from pipeline.film.render_job import read_order
 from pipeline.film.script import Frozen, Word
 
 RATE, HOP = 24_000, 240  # 10 ms
@@ -170,15 +170,8 @@ def _write(sound: Sound, output: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Cut one scene; 0 when done, 1 with the error as JSON."""
-    try:
-        answer = cut_scene(VoiceOverJob.model_validate_json(Path(arguments[0]).read_bytes()))
-    except ValidationError as error:
-        answer = {"error": "InvalidInput", "message": f"the voice-over job is wrong: {first_fault(error)}"}
-    except (StagecrewError, OSError) as error:
-        kind = type(error).__name__ if isinstance(error, StagecrewError) else "HostTrouble"
-        answer = {"error": kind, "message": str(error)}
-    print(json.dumps(answer))
-    return 1 if "error" in answer else 0
+    order = Path(arguments[0])
+    return answer(lambda: cut_scene(read_order(VoiceOverJob, order, "voice-over job")), what="the recording")
 
 
 if __name__ == "__main__":
