@@ -18,6 +18,7 @@ from artifacts import Artifact, LocalStore
 from database.engine import Database
 from errors import HostTrouble, Permanent
 from pipeline.family import Child, ChildOptions, Children
+from pipeline.fetch import fetch
 from pipeline.providers.paid import Ledger, PaidCall
 from pipeline.stop import StopSignal
 from settings import Settings
@@ -138,6 +139,14 @@ class Context:
         path = self.store.path(artifact)
         if not path.is_file():
             raise Permanent(f"the file {artifact.name or artifact.sha256[:12]} is no longer in the artifact store")
+        return path
+
+    def file(self, given: Artifact | str, name: str, *, most_bytes: int) -> Path:
+        """A file of the user's: where it is stored, or fetched from its address into the work folder under a name."""
+        if isinstance(given, Artifact):
+            return self.path(given)
+        path = self.workdir / name
+        fetch(given, path, most_bytes=most_bytes, check=self.check)
         return path
 
     def child(self, argv: Sequence[str], *, timeout_seconds: float, **options: Any) -> process.Completed:

@@ -49,9 +49,7 @@ def _script(provider: Any, payload: Any) -> Estimate:
     subtitles = _subtitles(provider, payload)
     if payload.script:
         return subtitles
-    fields = Brief.__dataclass_fields__
-    facts = {name: getattr(payload, name) for name in fields if name != "images" and hasattr(payload, name)}
-    found: Estimate = provider.estimate(Brief(**facts, images=len(payload.images), openings=payload.variants))
+    found: Estimate = provider.estimate(Brief.of(payload))
     return found + subtitles
 
 

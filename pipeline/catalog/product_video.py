@@ -9,7 +9,6 @@ from pydantic import Field, ValidationInfo, field_validator
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
 from pipeline.catalog.pronounce import Pronounce
-from pipeline.film.font_files import require
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
 
@@ -141,6 +140,8 @@ def shown_texts(payload: ProductVideoPayload) -> dict[str, str]:
 
 
 def _has_fonts(payload: ProductVideoPayload) -> None:
+    from pipeline.film.font_files import require  # and with it all that measures text: an idle worker need not
+
     # Without words of the user's own a writer uses the language's.
     require(shown_texts(payload), payload.language, written=not payload.script)
     if payload.subtitle_language:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from errors import InvalidInput, TooLarge, Unsupported
+from pipeline.film.kinds import MOST_PICTURE_BYTES
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF")
-MOST_BYTES, MOST_PIXELS = 40 * 1024 * 1024, 150_000_000
+MOST_BYTES, MOST_PIXELS = MOST_PICTURE_BYTES, 150_000_000
 # Above this many pixels a picture that cannot be decoded at a lower scale is only verified at the door.
 DOOR_PIXELS = 40_000_000
 LEAST_SIDE, LONGEST_SIDE = 64, 2600

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HEAD_BYTES = 64
+MOST_PICTURE_BYTES = 40 * 1024 * 1024
 MOST_CLIP_BYTES, MOST_SOUND_BYTES = 250 * 1024 * 1024, 60 * 1024 * 1024
 # The one demuxer that may open each: others read playlists, and through them other files.
 CLIP_DEMUXERS = {"video/mp4": "mov", "video/quicktime": "mov", "video/webm": "matroska"}

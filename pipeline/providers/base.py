@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -29,8 +29,8 @@ def no_check() -> None:
 class Brief:
     """What a copywriter may know about one product; everything it says must come from here.
 
-    `openings` is in how many ways it should begin; `price` and `url` are as the user typed them; `images` is how many pictures there are; the same `seed` gives
-    the same words; `duration_seconds` (8-90) is what the whole film should last.
+    `openings` is in how many ways it should begin; `price` and `url` are as the user typed them; `images` is how many
+    pictures there are; the same `seed` gives the same words; `duration_seconds` (8-90) is what the whole film should last.
     """
 
     product_name: str
@@ -47,6 +47,14 @@ class Brief:
     images: int = 0
     seed: int = 0
     openings: int = 1
+
+    @classmethod
+    def of(cls, payload: Any) -> Brief:
+        """From the payload of a film (pipeline/catalog/product_video.py)."""
+        counted = {"images": len(payload.images), "openings": payload.variants}
+        return cls(
+            **counted, **{one.name: getattr(payload, one.name) for one in fields(cls) if one.name not in counted}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +205,8 @@ class Speaker(Provider, Protocol):
     ) -> Speech:
         """Speak the text into the WAV file `output`.
 
-        `pronounce` says how words sound (pronounce.py); the words of the result stay as they are shown. `voice` is one of the provider's names, or "" for its own choice. InvalidInput when there is nothing to say
-        or the voice is unknown, Unsupported for a language it lacks, TooLarge, HostTrouble when the engine is missing.
+        `pronounce` says how words sound (pronounce.py); the words of the result stay as they are shown. `voice` is one of
+        the provider's names, or "" for its own choice. InvalidInput when there is nothing to say or the voice is unknown, Unsupported for a language it lacks, TooLarge, HostTrouble when the engine is missing.
         """
 
     def estimate(self, text: str) -> Estimate:

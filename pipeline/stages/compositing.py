@@ -8,11 +8,9 @@ from pydantic import BaseModel
 
 from artifacts import Artifact
 from pipeline.context import Context
-from pipeline.fetch import fetch
 from pipeline.film.cores import processes
 from pipeline.film.engine import prepare, run_engine
-from pipeline.film.images import MOST_BYTES
-from pipeline.film.kinds import MOST_SOUND_BYTES
+from pipeline.film.kinds import MOST_PICTURE_BYTES, MOST_SOUND_BYTES
 from pipeline.film.render_job import PlateJob, RenderJob, SceneInput
 from pipeline.film.script import Aspect, FilmVersion, ScenePlate, Script, SpokenScene, Word
 from pipeline.film.subtitles import subtitle_words
@@ -149,13 +147,12 @@ def _logo(context: Context) -> Path | None:
     given: Artifact | str | None = context.payload.logo
     if given is None:
         return None
-    if isinstance(given, Artifact):
-        path, name = context.path(given), given.name
-    else:
-        path, name = context.workdir / "logo", "logo"
-        fetch(given, path, most_bytes=MOST_BYTES, check=context.check)
     order = PlateJob(
-        image_path=path, image_name=name, longest=LOGO_PIXELS, trim=True, output=context.workdir / "logo.png"
+        image_path=context.file(given, "logo", most_bytes=MOST_PICTURE_BYTES),
+        image_name=given.name if isinstance(given, Artifact) else "logo",
+        longest=LOGO_PIXELS,
+        trim=True,
+        output=context.workdir / "logo.png",
     )
     return prepare(order, context.workdir, check=context.check).output
 
@@ -164,11 +161,7 @@ def _music(context: Context) -> Path | None:
     given: Artifact | str | None = context.payload.music_file
     if given is None or not context.payload.music:
         return None
-    if isinstance(given, Artifact):
-        return context.path(given)
-    path = context.workdir / "music"
-    fetch(given, path, most_bytes=MOST_SOUND_BYTES, check=context.check)
-    return path
+    return context.file(given, "music", most_bytes=MOST_SOUND_BYTES)
 
 
 def _slug(name: str) -> str:

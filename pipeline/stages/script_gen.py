@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from errors import InvalidInput, Refused
 from pipeline.catalog.product_video import shown_texts
 from pipeline.context import Context
-from pipeline.film.font_files import require
 from pipeline.film.script import Scene, Script
 from pipeline.providers.base import Brief
 from pipeline.providers.moderation import judge
@@ -18,24 +17,9 @@ from pipeline.stage import stage
 def script_gen(context: Context) -> Script:
     """Write the script, fitted to the wanted duration; Refused when its words may not be used."""
     payload = context.payload
-    brief = Brief(
-        product_name=payload.product_name,
-        description=payload.description,
-        features=payload.features,
-        stats=payload.stats,
-        quotes=payload.quotes,
-        style=payload.style,
-        cta_text=payload.cta_text,
-        url=payload.url,
-        price=payload.price,
-        duration_seconds=payload.duration_seconds,
-        language=payload.language,
-        images=len(payload.images),
-        seed=payload.seed,
-        openings=payload.variants,
-    )
+    brief = Brief.of(payload)
     typed = shown_texts(payload)
-    require(typed, payload.language, written=not payload.script)
+    _drawable(typed, payload.language, written=not payload.script)
     # What a word is said to sound like is heard by everybody.
     typed |= {f"pronounce.{word}": said for word, said in payload.pronounce.items()}
     if payload.script:
@@ -47,7 +31,7 @@ def script_gen(context: Context) -> Script:
         return _subtitled(context, own)
     _moderate(context, typed)
     script: Script = context.provider("write").write(brief, context.check, context.ledger)
-    require(_said(script), payload.language)
+    _drawable(_said(script), payload.language)
     if script.provider != "local":  # that one says what the brief says, in other words
         _moderate(context, _said(script))
     return _subtitled(context, script)
@@ -68,7 +52,7 @@ def _subtitled(context: Context, script: Script) -> Script:
     texts = [scene.narration for scene in bare]
     said = writer.translate(texts, context.payload.language, into, context.check, context.ledger)
     found = {scene.index: text for scene, text in zip(bare, said, strict=True)}
-    require({f"subtitle of scene {index + 1}": text for index, text in found.items()}, into)
+    _drawable({f"subtitle of scene {index + 1}": text for index, text in found.items()}, into)
 
     def full(scene: Scene) -> Scene:
         return scene.model_copy(update={"subtitle": scene.subtitle or found[scene.index]})
@@ -76,6 +60,13 @@ def _subtitled(context: Context, script: Script) -> Script:
     return script.model_copy(
         update={"scenes": tuple(map(full, script.scenes)), "openings": tuple(map(full, script.openings))}
     )
+
+
+def _drawable(texts: Mapping[str, str], language: str, *, written: bool = False) -> None:
+    """Unsupported, with the field, when no font for a text is found."""
+    from pipeline.film.font_files import require  # and with it all that measures text: an idle worker need not
+
+    require(texts, language, written=written)
 
 
 def _said(script: Script) -> dict[str, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from artifacts import Artifact
 from errors import InvalidInput, Permanent
 from pipeline.context import Context
-from pipeline.fetch import fetch
 from pipeline.film.engine import look_at, prepare
 from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
@@ -89,8 +88,5 @@ def _image(context: Context, scene: Scene) -> tuple[Path | None, str]:
     if scene.image >= len(images):
         raise InvalidInput(f"the script shows image {scene.image + 1}, and there are {len(images)}")
     image = images[scene.image]
-    if isinstance(image, Artifact):
-        return context.path(image), image.name
-    path = context.workdir / "download"
-    fetch(image, path, most_bytes=MOST_CLIP_BYTES, check=context.check)
-    return path, f"images.{scene.image}"
+    name = image.name if isinstance(image, Artifact) else f"images.{scene.image}"
+    return context.file(image, "download", most_bytes=MOST_CLIP_BYTES), name

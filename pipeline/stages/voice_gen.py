@@ -10,14 +10,14 @@ from typing import Any
 from artifacts import Artifact
 from errors import Permanent
 from pipeline.context import Context
-from pipeline.fetch import fetch
 from pipeline.film.engine import run_engine
 from pipeline.film.kinds import MOST_SOUND_BYTES
 from pipeline.film.script import Scene, SpokenScene, Word
+from pipeline.film.subtitles import spread
 from pipeline.providers.pronounce import entries_in
 from pipeline.stage import stage
 
-UNSPOKEN_RATE = 22_050
+UNSPOKEN_RATE, READER_SPACE = 22_050, 2.0
 VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
 
 
@@ -63,11 +63,7 @@ def _own_voice(context: Context, scene: Scene, given: Artifact | str) -> SpokenS
     """The scene's part of the user's recording; its words are placed by their letters, between its pauses."""
     from pipeline.providers.speech import tokens_of
 
-    if isinstance(given, Artifact):
-        recording = context.path(given)
-    else:
-        recording = context.workdir / "recording"
-        fetch(given, recording, most_bytes=MOST_SOUND_BYTES, check=context.check)
+    recording = context.file(given, "recording", most_bytes=MOST_SOUND_BYTES)
     output, order = context.workdir / "voice.wav", context.workdir / "voice.json"
     job = {
         "recording": str(recording),
@@ -99,10 +95,7 @@ def _unspoken(context: Context, scene: Scene) -> SpokenScene:
     with wave.open(str(output), "wb") as file:
         file.setparams((1, 2, UNSPOKEN_RATE, 0, "NONE", ""))
         file.writeframes(bytes(2 * round(seconds * UNSPOKEN_RATE)))
-    tokens = scene.narration.split()
-    letters = [len(token) + 2 for token in tokens]
-    starts = [seconds * sum(letters[:at]) / sum(letters) for at in range(len(letters) + 1)]
-    words = tuple(Word(text=token, start=starts[at], end=starts[at + 1]) for at, token in enumerate(tokens))
+    words = spread(scene.narration, 0.0, seconds, space=READER_SPACE)
     return _spoken(context, scene, output, seconds, words, "silence")
 
 
