@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from pipeline.film import fonts
-from pipeline.film.captions import ground_of
 from pipeline.film.directions import RIGHT_TO_LEFT_MARK, as_placed, has_right_to_left, is_right_to_left
 from pipeline.film.figures import counted
 from pipeline.film.motion import ENTER_SECONDS, frame_of, motion
@@ -226,11 +225,6 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> list[str]:
     for word, text in zip(page.words, as_placed(texts) if page.rtl else texts, strict=True):
         lines += _word(page, word, text, look, fps)
     return lines
-
-
-def box_of(page: CaptionPage, look: CaptionLook) -> tuple[float, float]:
-    """(width, height) in pixels of the ground that a page's text stands on."""
-    return ground_of(look, page.width, page.px)
 
 
 def _word(page: CaptionPage, word: CaptionWord, text: str, look: CaptionLook, fps: int) -> list[str]:

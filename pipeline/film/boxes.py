@@ -20,6 +20,7 @@ from pipeline.film.art import rgb
 from pipeline.film.ass import DRAWN_BEFORE
 from pipeline.film.captions import ground_of
 from pipeline.film.motion import frame_of, motion
+from pipeline.film.pictures import BLUE, GREEN, RED, U_SCALE, V_SCALE
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Shape, Timeline
@@ -217,9 +218,5 @@ def _cover(box: Box) -> tuple[int, int, NDArray[np.float32]]:
 def _ycc(color: str) -> tuple[float, float, float]:
     """#RRGGBB in limited-range BT.709."""
     red, green, blue = rgb(color)
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return (
-        16 + luma * 219 / 255,
-        128 + (blue - luma) / 1.8556 * 224 / 255,
-        128 + (red - luma) / 1.5748 * 224 / 255,
-    )
+    luma = float(RED * red + GREEN * green + BLUE * blue)
+    return 16 + luma * 219 / 255, 128 + (blue - luma) * float(U_SCALE), 128 + (red - luma) * float(V_SCALE)

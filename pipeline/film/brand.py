@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.film.colors import contrast_of, luminance
-from pipeline.film.layout import Rect
+from pipeline.film.layout import Rect, even
 from pipeline.film.timeline import Mark, Picture
 from pipeline.film.views import Logo, SceneView
 
@@ -23,9 +23,9 @@ def mark(view: SceneView, logo: Logo, area: Rect, *, left: bool, right: bool = F
     pad = area.height * PAD / (1 + 2 * PAD) if chip else 0.0
     scale = min((area.width - 2 * pad) / logo.width, (area.height - 2 * pad) / logo.height, LARGEST_SCALE)
     pad = logo.height * scale * PAD if chip else 0.0
-    width, height = _even(logo.width * scale + 2 * pad), _even(logo.height * scale + 2 * pad)
-    x = _even(area.right - width if right else area.x if left else area.cx - width / 2)
-    y = _even(area.cy - height / 2)
+    width, height = even(logo.width * scale + 2 * pad), even(logo.height * scale + 2 * pad)
+    x = even(area.right - width if right else area.x if left else area.cx - width / 2)
+    y = even(area.cy - height / 2)
     picture = Picture(
         treatment="logo",
         width=width,
@@ -44,7 +44,3 @@ def _chip(view: SceneView, logo: Logo) -> str:
     if contrast_of(logo.light, behind) >= LEAST_CONTRAST:
         return ""
     return max((DARK, LIGHT), key=lambda color: contrast_of(luminance(color), logo.light or 0.0))
-
-
-def _even(value: float) -> int:
-    return round(value / 2) * 2

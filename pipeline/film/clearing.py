@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.film.layout import Rect, Stage
+from pipeline.film.layout import Rect, Stage, contained_scale
 from pipeline.film.timeline import Shot
 from pipeline.film.views import Drawn, Extract
 
 STEP, MOST_UP, MOST_DOWN = 13, 0.075, 0.036  # pixels; of the frame's height
 WORTH = 0.7  # a place must be so much calmer to be worth a move
 FAR = 0.25  # what the farthest move costs, as a share of the busiest row
-CONTAINED_SHARE, CONTAINED_SCALE = 0.92, 1.6  # as pictures._contained lays small pictures out
-CUTOUT_SHARE, CUTOUT_SCALE = 0.82, 2.2
 
 
 def caption_shift(extract: Extract | None, drawn: Drawn, stage: Stage, box_height: float) -> float:
@@ -66,8 +64,8 @@ def _shown(extract: Extract, shot: Shot, stage: Stage) -> tuple[Rect | None, tup
     if picture.monogram:
         return None, (0.0, 1.0)
     if picture.contain:
-        share, most = (CUTOUT_SHARE, CUTOUT_SCALE) if extract.source == "cutout" else (CONTAINED_SHARE, CONTAINED_SCALE)
-        scale = min(picture.width * share / extract.width, picture.height * share / extract.height, most)
+        own = extract.width, extract.height
+        scale = contained_scale(picture.width, picture.height, own, cutout=extract.source == "cutout")
         wide, high = extract.width * scale, extract.height * scale
         return Rect(x - wide / 2, y - high / 2, wide, high), (0.0, 1.0)
     scale = max(picture.width / extract.width, picture.height / extract.height) * picture.closeness

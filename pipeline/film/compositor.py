@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.film import marks, pictures
 from pipeline.film.boxes import Boxes
 from pipeline.film.clips import ClipTrack
+from pipeline.film.layout import even
 from pipeline.film.marks import MarkPlanes
 from pipeline.film.pictures import Bytes, CardPlanes, Planes
 from pipeline.film.themes import theme_of
@@ -220,7 +221,7 @@ class Compositor:
 
     def _push(self, one: Frame, other: Frame, eased: float) -> None:
         assert self._mixed is not None
-        split = self._timeline.width - round(self._timeline.width * eased / 2) * 2
+        split = self._timeline.width - even(self._timeline.width * eased)
         for into, left, right, at in (
             (self._mixed.y, one.y, other.y, split),
             (self._mixed.u, one.u, other.u, split // 2),
@@ -278,8 +279,8 @@ def _meeting(middle: int, center: float, k: float, across: tuple[int, int]) -> t
     """
     rows = range(middle - MEETING_ROWS, middle + MEETING_ROWS + 1, 2)
     exact = ((row, center + (row - middle) / k) for row in rows)
-    row, line = min(((row, line) for row, line in exact), key=lambda pair: abs(pair[1] - _even(pair[1])))
-    return (across[0], row), (across[1], _even(line))
+    row, line = min(((row, line) for row, line in exact), key=lambda pair: abs(pair[1] - even(pair[1])))
+    return (across[0], row), (across[1], even(line))
 
 
 def _raster_scale(timeline: Timeline, plate: Planes) -> float:
@@ -289,15 +290,11 @@ def _raster_scale(timeline: Timeline, plate: Planes) -> float:
 def _anchor(shot: Shot, timeline: Timeline, plate: Planes) -> tuple[Spot, Spot]:
     """The point that stays while a shot zooms: on its raster and on the frame, whole even pixels on both."""
     if shot.sprite is not None:
-        spot = (_even(shot.sprite.center[0]), _even(shot.sprite.center[1]))
+        spot = (even(shot.sprite.center[0]), even(shot.sprite.center[1]))
     else:
-        spot = (_even(timeline.width * shot.plate.focus[0]), _even(timeline.height * shot.plate.focus[1]))
+        spot = (even(timeline.width * shot.plate.focus[0]), even(timeline.height * shot.plate.focus[1]))
     scale = _raster_scale(timeline, plate)
-    return (_even(spot[0] * scale), _even(spot[1] * scale)), spot
-
-
-def _even(value: float) -> int:
-    return round(value / 2) * 2
+    return (even(spot[0] * scale), even(spot[1] * scale)), spot
 
 
 def _halved(numbers: tuple[int, ...]) -> Any:

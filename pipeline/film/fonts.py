@@ -153,11 +153,6 @@ def cap_shift(face: Face, px: float, text: str = "") -> float:
     return px * (metrics(face).cap_height / 2 - (ascent - descent) / 2)
 
 
-def covers(text: str, face: Face) -> bool:
-    """Whether the face, or one behind it, has every letter."""
-    return sum(len(part) for _, part in runs(text, face)) == len(text)
-
-
 def leading(text: str, face: Face) -> float:
     """The least leading that the text's faces need, in em."""
     return max((one.leading for one, _ in runs(text, face)), default=0.0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipeline.film.colors import luminance
 from pipeline.film.fonts import monogram_of
-from pipeline.film.layout import Rect, clean
+from pipeline.film.layout import Rect, clean, even
 from pipeline.film.timeline import Mark, Picture, Plate, Shot, Sprite
 from pipeline.film.views import Extract, SceneView
 
@@ -28,7 +28,7 @@ def shot(view: SceneView, plate: Plate, sprite: Sprite | None, marks: tuple[Mark
 
 
 def _size(view: SceneView, scale: float) -> tuple[int, int]:
-    return (round(view.stage.width * scale / 2) * 2, round(view.stage.height * scale / 2) * 2)
+    return (even(view.stage.width * scale), even(view.stage.height * scale))
 
 
 def _raster(view: SceneView, treatment: str, scale: float) -> Picture:
@@ -94,8 +94,8 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
     letter, face = monogram_of(clean(view.job.product_name, upper=True), theme.display)
     picture = Picture(
         treatment="card",
-        width=round(area.width / 2) * 2,
-        height=round(area.height / 2) * 2,
+        width=even(area.width),
+        height=even(area.height),
         path=own.path if own else "",
         # A cut-out on a dark theme stands on its art: on the background itself it would drown.
         colors=theme.art if photo is None or luminance(theme.background[0]) < 0.4 else theme.background,

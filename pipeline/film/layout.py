@@ -66,6 +66,17 @@ class Rect:
         )
 
 
+def even(value: float) -> int:
+    """The nearest even number: what a plane at half the size needs."""
+    return round(value / 2) * 2
+
+
+def contained_scale(width: float, height: float, own: tuple[int, int], *, cutout: bool) -> float:
+    """How much larger a picture of `own` pixels is shown whole on a card; a tiny one blown up looks worse than a small one."""
+    share, most = (0.82, 2.2) if cutout else (0.92, 1.6)
+    return min(width * share / own[0], height * share / own[1], most)
+
+
 @dataclass(frozen=True)
 class Stage:
     """The areas of one aspect. Text stays in `safe`: players lay their own buttons over the rest.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from pipeline.film.art import rgb
 from pipeline.film.brand import PAD
-from pipeline.film.pictures import Bytes, Planes, premultiplied_planes
+from pipeline.film.pictures import Bytes, Planes, premultiplied_planes, rounded
 from pipeline.film.timeline import Picture
 
 SUPERSAMPLING = 4
@@ -51,7 +51,7 @@ def mark(picture: Picture) -> MarkPlanes:
         logo = opened.convert("RGBA")
     size = (picture.width, picture.height)
     whole = Image.new("RGBA", size)
-    shape = _rounded(size, picture.radius)
+    shape = rounded(*size, picture.radius, SUPERSAMPLING)
     if picture.colors:
         whole.paste(Image.new("RGBA", size, (*rgb(picture.colors[0]), 255)), mask=shape)
     scale = min(size[0] / logo.width, size[1] / logo.height)
@@ -64,10 +64,3 @@ def mark(picture: Picture) -> MarkPlanes:
     pixels = np.asarray(whole, np.float32)
     alpha = pixels[..., 3] / np.float32(255)
     return MarkPlanes(*premultiplied_planes(pixels[..., :3] * alpha[..., None], alpha))
-
-
-def _rounded(size: tuple[int, int], radius: float) -> Image.Image:
-    s = SUPERSAMPLING
-    mask = Image.new("L", (size[0] * s, size[1] * s))
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, size[0] * s - 1, size[1] * s - 1), radius * s, fill=255)
-    return mask.reduce(s)

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipeline.film import art
 from pipeline.film.art import Pixels
 from pipeline.film.colors import luminance
+from pipeline.film.layout import contained_scale, even
 from pipeline.film.theme import Theme
 from pipeline.film.timeline import Picture
 
@@ -129,10 +130,10 @@ def card(picture: Picture, theme: Theme) -> CardPlanes:
     """A rounded card with its shadow, from a photo or as art with a monogram."""
     scale = CARD_SCALE
     width, height = (round(side * scale / 4) * 4 for side in (picture.width, picture.height))
-    margin, radius = round(CARD_MARGIN * scale / 2) * 2, picture.radius * scale
+    margin, radius = even(CARD_MARGIN * scale), picture.radius * scale
     face = _face(picture, theme, width, height)
     full = (width + 2 * margin, height + 2 * margin)
-    mask = _rounded(width, height, radius)
+    mask = rounded(width, height, radius)
     shade = Image.new("L", full)
     shade.paste(mask, (margin, margin + round(SHADOW_DROP * scale)))
     # So soft that nothing is lost at a quarter of the size.
@@ -181,10 +182,11 @@ def _edge_fade(width: int, height: int, margin: int) -> Pixels:
     return np.asarray(np.minimum.outer(ramp(height), ramp(width)), np.float32)
 
 
-def _rounded(width: int, height: int, radius: float) -> Image.Image:
-    mask = Image.new("L", (width * 2, height * 2))
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * 2 - 1, height * 2 - 1), radius * 2, fill=255)
-    return mask.reduce(2)
+def rounded(width: int, height: int, radius: float, finer: int = 2) -> Image.Image:
+    """The mask of a rounded rectangle, drawn `finer` times larger."""
+    mask = Image.new("L", (width * finer, height * finer))
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * finer - 1, height * finer - 1), radius * finer, fill=255)
+    return mask.reduce(finer)
 
 
 def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
@@ -265,9 +267,7 @@ def _contained(image: Image.Image, width: int, height: int, picture: Picture) ->
     else:
         ground = art.enlarge(_blurred(image, width, height, 110), width, height)
         ground += (np.array(art.rgb(picture.colors[0]), np.float32) - ground) * np.float32(0.35)
-    # At most 1.6 times its own size: a tiny picture blown up looks worse than a small one.
-    share = 0.82 if image.mode == "RGBA" else 0.92
-    scale = min(width * share / image.width, height * share / image.height, 2.2 if image.mode == "RGBA" else 1.6)
+    scale = contained_scale(width, height, image.size, cutout=image.mode == "RGBA")
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     x, y = (width - size[0]) // 2, (height - size[1]) // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.film.layout import even
 from pipeline.film.timeline import Mark, Picture, Shot, Sprite, Timeline
 
 
@@ -13,8 +14,8 @@ def shrunk(timeline: Timeline, share: float) -> Timeline:
         return timeline
     return replace(
         timeline,
-        width=_even(timeline.width * share),
-        height=_even(timeline.height * share),
+        width=even(timeline.width * share),
+        height=even(timeline.height * share),
         canvas=timeline.canvas or (timeline.width, timeline.height),
         shots=tuple(_shot(shot, share) for shot in timeline.shots),
     )
@@ -28,7 +29,7 @@ def _shot(shot: Shot, share: float) -> Shot:
 
 def _mark(mark: Mark, share: float) -> Mark:
     x, y = mark.at
-    return Mark(_picture(mark.picture, share), (_even(x * share), _even(y * share)))
+    return Mark(_picture(mark.picture, share), (even(x * share), even(y * share)))
 
 
 def _sprite(sprite: Sprite, share: float) -> Sprite:
@@ -37,9 +38,5 @@ def _sprite(sprite: Sprite, share: float) -> Sprite:
 
 
 def _picture(picture: Picture, share: float) -> Picture:
-    width, height = _even(picture.width * share), _even(picture.height * share)
+    width, height = even(picture.width * share), even(picture.height * share)
     return replace(picture, width=width, height=height, radius=picture.radius * share)
-
-
-def _even(value: float) -> int:
-    return round(value / 2) * 2

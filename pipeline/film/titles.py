@@ -50,14 +50,18 @@ def stacked(view: SceneView, kicker: str, title: str, area: Rect, look: Look, ki
         shadow=look.shadow,
     )
     kicker = clean(kicker, upper=True)
-    head = view.stage.kicker_px * 2.1 if kicker else 0.0
+    labels, top = under(view, title, area, look, head=view.stage.kicker_px * 2.1 if kicker else 0.0)
+    above = block(kicker, area, small, view.opens, view.closes, top=top).labels if kicker else ()
+    return above + labels
+
+
+def under(view: SceneView, title: str, area: Rect, look: Look, *, head: float) -> tuple[tuple[Label, ...], float]:
+    """A title below something `head` pixels high, both centred together in the area; and where that something begins."""
     room = Rect(area.x, area.y + head, area.width, area.height - head)
     _, px, height = measure(title, room, look)
     top = area.cy - (head + height) / 2
-    labels: tuple[Label, ...] = ()
-    if kicker:
-        labels = block(kicker, area, small, view.opens, view.closes, top=top).labels
-    return labels + block(title, room, replace(look, px=px), view.opens + 0.1, view.closes, top=top + head).labels
+    labels = block(title, room, replace(look, px=px), view.opens + 0.1, view.closes, top=top + head).labels
+    return labels, top
 
 
 def heading(view: SceneView, shown: str) -> str:

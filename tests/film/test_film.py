@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.film import ass, probe
+from pipeline.film import probe
+from pipeline.film.captions import ground_of
 from pipeline.film.plan import plan
 from pipeline.film.render_job import RenderJob, SceneInput
 from pipeline.film.script import Scene, Word
@@ -55,13 +56,12 @@ def short_job(folder: Path) -> RenderJob:
     )
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[RenderJob, list[dict[str, Any]]]:
-    folder = tmp_path_factory.mktemp("film")
-    job = short_job(folder)
-    (folder / "job.json").write_text(job.model_dump_json())
+def by_the_child(job: RenderJob) -> list[dict[str, Any]]:
+    """Render in a child; the lines that it said."""
+    order = job.output.with_name("job.json")
+    order.write_text(job.model_dump_json())
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.film.render", str(folder / "job.json")],
+        [sys.executable, "-m", "pipeline.film.render", str(order)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -69,7 +69,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[RenderJob, list[dict
         timeout=180,
     )
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
-    return job, [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[RenderJob, list[dict[str, Any]]]:
+    job = short_job(tmp_path_factory.mktemp("film"))
+    return job, by_the_child(job)
 
 
 pytestmark = pytest.mark.film
@@ -137,7 +143,7 @@ def is_read(word: str, read: set[str]) -> bool:
 def ocr(picture: Image.Image, page: CaptionPage) -> set[str]:
     import tesserocr
 
-    width, height = ass.box_of(page, THEMES["minimal"].caption)
+    width, height = ground_of(THEMES["minimal"].caption, page.width, page.px)
     box = (page.x - width / 2, page.y - height / 2, page.x + width / 2, page.y + height / 2)
     crop = picture.crop(box)
     data = str(Path(sys.prefix) / "share" / "tessdata")

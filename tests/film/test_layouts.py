@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.film import ass, fonts
+from pipeline.film import fonts
+from pipeline.film.captions import ground_of
 from pipeline.film.layout import STAGES, Rect
 from pipeline.film.plan import plan
 from pipeline.film.render_job import RenderJob, SceneInput
@@ -90,7 +91,7 @@ def test_all_text_is_safe_and_free(
         assert apart(a, b), (one.text, a, other.text, b)
     look = theme_of(style).caption
     for page in timeline.pages:
-        width, height = ass.box_of(page, look)
+        width, height = ground_of(look, page.width, page.px)
         box = Rect(page.x - width / 2, page.y - height / 2, width, height)
         assert stage.safe.holds(box, slack=SLACK), page
         for label, area in zip(timeline.labels, inks, strict=True):

@@ -8,11 +8,10 @@ from pipeline.film.brand import mark
 from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import card, ground, shot
 from pipeline.film.layout import clean
-from pipeline.film.titles import kicker_and_title, title_look
-from pipeline.film.typeset import block, measure
+from pipeline.film.titles import kicker_and_title, title_look, under
 from pipeline.film.views import Drawn, Logo, SceneView
 
-LOGO_KICKERS = 2.9  # how many kickers high the logo is
+LOGO_KICKERS, LOGO_GAP = 2.9, 1.3  # how many kickers high the logo is; with the gap below it, in its height
 
 
 def draw(view: SceneView) -> Drawn:
@@ -29,11 +28,8 @@ def _under_logo(view: SceneView, logo: Logo, name: str) -> Drawn:
     """The logo in the kicker's place, and the name close below it."""
     stage = view.stage
     area, look = stage.headline, title_look(view, stage.headline_px * 0.9, 3)
-    head = stage.kicker_px * LOGO_KICKERS
-    room = replace(area, y=area.y + head * 1.3, height=area.height - head * 1.3)
-    _, px, height = measure(name, room, look)
-    top = area.cy - (head * 1.3 + height) / 2
-    above = replace(area, y=top, height=head)
+    high = stage.kicker_px * LOGO_KICKERS
+    labels, top = under(view, name, area, look, head=high * LOGO_GAP)
+    above = replace(area, y=top, height=high)
     placed, _ = mark(view, logo, above, left=stage.left, right=stage.left and is_right_to_left(name))
-    title = block(name, room, replace(look, px=px), view.opens + 0.1, view.closes, top=top + head * 1.3)
-    return Drawn(shot(view, ground(view), card(view, stage.card), (placed,)), title.labels)
+    return Drawn(shot(view, ground(view), card(view, stage.card), (placed,)), labels)
