@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
 from pipeline.catalog.pronounce import Pronounce
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
+
+
+def _like(pattern: str, example: str) -> AfterValidator:
+    """What matches, or nothing; else a sentence that a person understands."""
+
+    def checked(value: str) -> str:
+        if value and not re.fullmatch(pattern, value):
+            raise ValueError(f"should be {example}")
+        return value
+
+    return AfterValidator(checked)
+
+
+Language = Annotated[str, _like(r"[a-z]{2}(-[A-Za-z]{2,4})?", "a language tag such as en or pt-BR")]
+Color = Annotated[str, _like(r"#[0-9A-Fa-f]{6}", "a colour such as #1C6B67")]
 
 
 class OwnScene(Payload):
@@ -40,11 +56,7 @@ class ProductVideoPayload(PaidPayload):
     cta_text: str = Field("Learn more", min_length=1, max_length=32)
     url: str = Field("", max_length=120)
     price: str = Field("", max_length=32)
-    brand_color: str = Field(
-        "",
-        pattern=r"^(#[0-9A-Fa-f]{6})?$",
-        description="#RRGGBB for buttons, captions and marks; empty: the style's own",
-    )
+    brand_color: Color = Field("", description="#RRGGBB for buttons, captions and marks; empty: the style's own")
     logo: Artifact | HttpsUrl | None = Field(
         None, description="of the brand, best a PNG with alpha; by path or address"
     )
@@ -57,10 +69,9 @@ class ProductVideoPayload(PaidPayload):
         "full", description="preview: 720p and 20 pictures a second, soon there"
     )
     duration_seconds: int = Field(20, ge=8, le=90)
-    language: str = Field("en", pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")
-    subtitle_language: str = Field(
+    language: Language = Field("en", min_length=2)
+    subtitle_language: Language = Field(
         "",
-        pattern=r"^([a-z]{2}(-[A-Za-z]{2,4})?)?$",
         description="of the captions, when it is not the voice's: scenes without a `subtitle` are translated by a hosted writer",
     )
     voice: str = Field("", max_length=64, description="a voice of the provider; empty: its default")
