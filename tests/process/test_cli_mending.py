@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House, lines
+from tests.support.workers import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,7 @@ def test_a_chain_runs_to_its_end(house: House) -> None:
     told = lines(house.good("enqueue", "selftest", "--id", "first", "--set", "stages=2", "--then", then))
     assert told[0]["created"]
     assert house.jobs("watch", "first").returncode == 0
+    wait_for(lambda: house.jobs("show", "second").returncode == 0, what="the next job, which comes by the outbox")
     assert house.jobs("watch", "second").returncode == 0
     assert house.record("second")["payload"]["stages"] == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,11 +134,16 @@ def _works(house: House, found: Result) -> None:
 
 
 def _crashes(house: House, found: Result, *, explained: bool) -> None:
-    """A crash is counted for a job in flight under a worker that died, once, and for nobody else."""
-    deaths = sum(len(blow.jobs) for blow in house.blows if blow.kind == "kill")
-    if not explained and found.crashes > deaths:
-        found.burnt += found.crashes - deaths
-    found.notes = f"{deaths} in flight at a kill" if deaths else ""
+    """A crash is counted for a job in flight under a worker that died, once, and for no other job."""
+    deaths = Counter(job for blow in house.blows if blow.kind == "kill" for job in blow.jobs)
+    if not explained:
+        with house.database.read() as connection:
+            crashed = connection.execute(select(Job.id, Job.crashes).where(Job.crashes > 0)).all()
+        for job, crashes in crashed:
+            if (unexplained := crashes - deaths[job]) > 0:
+                found.burnt += unexplained
+                found.faults.append(f"{job} counts {crashes} crashes, and was in flight at {deaths[job]} kills")
+    found.notes = f"{deaths.total()} in flight at a kill" if deaths else ""
 
 
 def _money(house: House, found: Result) -> None:
