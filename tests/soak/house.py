@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import func, select
 
@@ -50,6 +50,18 @@ class Blow:
     jobs: list[str] = field(default_factory=list)
 
 
+class Mortal(Protocol):
+    """A worker as this house kills it."""
+
+    name: str
+
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+
+
 class House:
     """One row's servers, workers and jobs."""
 
@@ -71,7 +83,7 @@ class House:
         self.hooks: dict[str, Any] = {}
         self.workers: list[Forked] = []
         self.gone: list[Forked] = []
-        self.killed: set[str] = set()
+        self.killed: dict[str, int] = {}  # each worker that is dead, and when it was alive last; 0: not known
         self.blows: list[Blow] = []
         self.specs: list[Spec] = []
         self.healed: list[float] = []
@@ -151,16 +163,24 @@ class House:
 
     def bury(self, one: Forked) -> Blow:
         """SIGKILL, and a note of what it held."""
-        one.kill()
-        self.killed.add(one.name)
         self.workers.remove(one)
         self.gone.append(one)
+        return self.kill(one)
+
+    def kill(self, one: Mortal) -> Blow:
+        """SIGKILL of a worker, or the news of its death, and a note of what it held."""
+        # Taken before: afterwards somebody else may hold its jobs already.
+        self.killed[one.name] = self._now_ms() if one.is_alive() else 0
+        one.kill()
         return self.note("kill", self.in_flight(one.name))
 
     def note(self, kind: str, jobs: list[str] | None = None) -> Blow:
-        blow = Blow(kind, self.database.clock_us() // 1000, jobs or [])
+        blow = Blow(kind, self._now_ms(), jobs or [])
         self.blows.append(blow)
         return blow
+
+    def _now_ms(self) -> int:
+        return self.database.clock_us() // 1000
 
     def bury_the_dead(self) -> int:
         """Note those that ended by themselves; how many."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import func, select
 
 from database.tables import Event, Job, Stage
-from states import ENDED, OPEN
+from states import ENDED, OPEN, JobStatus
 from tests.soak import ledger
 from tests.soak.carry import End
 from tests.soak.house import House
@@ -135,15 +135,33 @@ def _works(house: House, found: Result) -> None:
 
 def _crashes(house: House, found: Result, *, explained: bool) -> None:
     """A crash is counted for a job in flight under a worker that died, once, and for no other job."""
-    deaths = Counter(job for blow in house.blows if blow.kind == "kill" for job in blow.jobs)
-    if not explained:
-        with house.database.read() as connection:
-            crashed = connection.execute(select(Job.id, Job.crashes).where(Job.crashes > 0)).all()
-        for job, crashes in crashed:
-            if (unexplained := crashes - deaths[job]) > 0:
-                found.burnt += unexplained
-                found.faults.append(f"{job} counts {crashes} crashes, and was in flight at {deaths[job]} kills")
-    found.notes = f"{deaths.total()} in flight at a kill" if deaths else ""
+    with house.database.read() as connection:
+        counted = connection.execute(select(Job.id, Job.crashes).where(Job.crashes > 0)).all()
+    orphaned = _orphaned(house)
+    for job, crashes in counted if not explained else ():
+        deaths = sum(died for _, died in orphaned[job])
+        if crashes > deaths:
+            found.burnt += crashes - deaths
+            living = ", ".join(worker for worker, died in orphaned[job] if not died)
+            found.faults.append(f"{job} counts {crashes} crashes for {deaths} deaths; taken from the living: {living}")
+    deaths = sum(len(blow.jobs) for blow in house.blows if blow.kind == "kill")
+    found.notes = f"{deaths} in flight at a kill" if deaths else ""
+
+
+def _orphaned(house: House) -> dict[str, list[tuple[str, bool]]]:
+    """Each time that somebody began a job which another one held: that one, and whether it was dead by then."""
+    query = select(Event.job_id, Event.kind, Event.status, Event.worker_id, Event.at_ms).order_by(Event.id)
+    holders: dict[str, str] = {}
+    found: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    with house.database.read() as connection:
+        for job, kind, status, worker, at_ms in connection.execute(query):
+            if kind in {"processing", "quarantined"} and (holder := holders.pop(job, None)) is not None:
+                found[job].append((holder, house.killed.get(holder, at_ms) < at_ms))
+            if kind == "processing":
+                holders[job] = worker
+            elif status != JobStatus.PROCESSING:
+                holders.pop(job, None)
+    return found
 
 
 def _money(house: House, found: Result) -> None:

@@ -80,8 +80,7 @@ def c2x_whole_processes(parent: ForkServer, plan: Plan) -> Result:
 
         def kill() -> None:
             victim = live.pop(house.dice.randrange(FLEET))
-            victim.kill()
-            house.note("kill", house.in_flight(victim.name))
+            house.kill(victim)
             live.append(start_worker(house.logs, f"x{FLEET + len(house.blows):05}", *SLOTS, **house.env))
 
         try:
