@@ -10,7 +10,7 @@ from typing import Any
 from artifacts import Artifact, find_artifacts
 from database.jobs import find_job, find_stages
 from database.replays import insert_replay
-from errors import InvalidInput
+from errors import InvalidInput, Taken
 from pipeline.catalog.base import PaidPayload, Step, find_pipeline, validate_payload
 from pipeline.catalog.complaints import nearest
 from pipeline.stage import find_stage, plan_steps
@@ -63,7 +63,7 @@ def replay(
     results = [row["result"] for row in find_stages(client.database, job_id) if row["stage"] in kept]
     found = insert_replay(client.database, job, stages=kept, artifacts=_artifacts(results))
     if found is None:
-        raise InvalidInput(f"id={new_id!r} is taken; choose another id for the replay")
+        raise Taken(f"id={new_id!r} is taken; choose another id for the replay")
     client.deliver([job])
     names = {step.name: step.stage for step in steps}
     read = set(changes) - ABOUT_THE_RUN

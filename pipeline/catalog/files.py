@@ -38,6 +38,13 @@ def take_files(
     return data | replaced, taken.artifacts
 
 
+def inspect_file(path: Path, name: str) -> str:
+    """What a file is that somebody brings: a picture, film or sound that a job can use. Unsupported for others."""
+    from pipeline.film.kinds import sound_type
+
+    return _sound(path, name) if sound_type(path) is not None else _picture(path, name)
+
+
 class _Taken:
     """The files of one payload on their way into the store."""
 

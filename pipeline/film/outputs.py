@@ -1,4 +1,4 @@
-"""What comes with a film: its captions as SubRip and WebVTT, a still for its poster, a sheet of stills.
+"""What comes with a film: its captions as SubRip and WebVTT, a poster of each scene, a sheet of stills.
 
 The captions are those of the picture, page by page. The child's program is `python -m pipeline.film.outputs FILM SHEET`.
 """
@@ -14,9 +14,9 @@ from errors import HostTrouble
 from pipeline.film.child import answer
 from pipeline.film.timeline import CaptionPage, Shot, Timeline
 
-POSTER_QUALITY, SHEET_QUALITY = 90, 88
-# Where in its first scene a film shows everything and does not move any more.
-POSTER_SHARES = (0.5, 0.62, 0.75)
+STILL_QUALITY, SHEET_QUALITY = 90, 88
+# Where in a scene everything has come in and nothing leaves yet.
+CALM_SHARES = (0.5, 0.62, 0.75)
 SHEET_COLUMNS, SHEET_STILLS, STILL_WIDTH, GUTTER = 6, 18, 300, 6
 
 
@@ -41,11 +41,15 @@ def vtt(pages: Sequence[CaptionPage]) -> str:
     return "\n".join(blocks)
 
 
-def poster(film: Path, timeline: Timeline, output: Path) -> None:
-    """A JPEG of the first scene: of a few moments the one with the most to see."""
-    moments = [_moment(timeline, timeline.shots[0], share) for share in POSTER_SHARES]
-    best = max(_frames(film, moments), key=_variety)
-    best.to_image().save(output, format="JPEG", quality=POSTER_QUALITY)
+def posters(film: Path, timeline: Timeline, folder: Path) -> list[Path]:
+    """A JPEG of each scene, in their order; of the first one's moments the one with the most to see."""
+    made = []
+    for number, shot in enumerate(timeline.shots, 1):
+        shares = CALM_SHARES if number == 1 else CALM_SHARES[1:2]
+        best = max(_frames(film, [_moment(timeline, shot, share) for share in shares]), key=_variety)
+        made.append(folder / f"poster-{number}.jpg")
+        best.to_image().save(made[-1], format="JPEG", quality=STILL_QUALITY)
+    return made
 
 
 def sheet(film: Path, output: Path, *, stills: int = SHEET_STILLS) -> int:
@@ -85,6 +89,7 @@ def _frames(film: Path, moments: Sequence[float]) -> list[Any]:
     wanted, found = list(moments), []
     last: Any = None
     with av.open(str(film)) as container:
+        container.seek(round(wanted[0] * av.time_base))  # to the key frame before it
         frame: Any
         for frame in container.decode(container.streams.video[0]):
             last = frame
@@ -102,7 +107,7 @@ def _seconds(film: Path) -> float:
     import av
 
     with av.open(str(film)) as container:
-        return float(container.duration or 0) / 1_000_000
+        return float(container.duration or 0) / av.time_base
 
 
 def _variety(frame: Any) -> float:

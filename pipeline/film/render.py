@@ -76,7 +76,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         mix = (_in_chunks if len(order.pieces) > 1 else _in_one)(order, report)
         report(ENCODED, "check")
         seen = _checked(probe, job, timeline)
-        beside = _beside(job, timeline)
+        beside, posters = _beside(job, timeline)
     finally:
         for leftover in (subtitles, mixed):
             leftover.unlink(missing_ok=True)
@@ -94,6 +94,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         "lufs": round(mix.lufs, 2),
         "sound_cpu_seconds": round(mix.cpu_seconds, 3),
         "beside": {name: str(path) for name, path in beside.items()},
+        "posters": [str(path) for path in posters],
         "captions": [
             {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text}
             for page in timeline.pages
@@ -151,21 +152,19 @@ def _checked(probe: Any, job: RenderJob, timeline: Timeline) -> Any:
         raise
 
 
-def _beside(job: RenderJob, timeline: Timeline) -> dict[str, Path]:
-    """The files that come with the film, in the work folder."""
+def _beside(job: RenderJob, timeline: Timeline) -> tuple[dict[str, Path], list[Path]]:
+    """The files that come with the film, in the work folder: captions and timeline, and a poster of each scene."""
     from pipeline.film import outputs
 
     made = {
-        "thumbnail": job.work_dir / "poster.jpg",
         "subtitles_srt": job.work_dir / "captions.srt",
         "subtitles_vtt": job.work_dir / "captions.vtt",
         "timeline": job.work_dir / "timeline.json",
     }
-    outputs.poster(job.output, timeline, made["thumbnail"])
     made["subtitles_srt"].write_text(outputs.srt(timeline.pages), encoding="utf-8")
     made["subtitles_vtt"].write_text(outputs.vtt(timeline.pages), encoding="utf-8")
     made["timeline"].write_text(timeline.to_json(), encoding="utf-8")
-    return made
+    return made, outputs.posters(job.output, timeline, job.work_dir)
 
 
 def _folders(job: RenderJob) -> None:

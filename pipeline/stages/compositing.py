@@ -26,7 +26,6 @@ LOGO_PIXELS = 900
 QUALITIES = {"full": (30, 1.0), "preview": (20, 2 / 3)}
 # What the child puts beside the film: its media type, and the end of its name.
 BESIDE = {
-    "thumbnail": ("image/jpeg", ".jpg"),
     "subtitles_srt": ("application/x-subrip", ".srt"),
     "subtitles_vtt": ("text/vtt", ".vtt"),
     "timeline": ("application/json", "-timeline.json"),
@@ -34,12 +33,16 @@ BESIDE = {
 
 
 class FilmResult(BaseModel):
-    """The film, what comes with it, and its facts: lengths and the captions' times in seconds, loudness in LUFS."""
+    """The film, what comes with it, and its facts: lengths and the captions' times in seconds, loudness in LUFS.
+
+    `posters` are stills, one a scene; `thumbnail` is the first of them under the film's own name.
+    """
 
     aspect: Aspect
     opening: int = 0
     video: Artifact
     thumbnail: Artifact
+    posters: tuple[Artifact, ...]
     subtitles_srt: Artifact
     subtitles_vtt: Artifact
     timeline: Artifact
@@ -52,7 +55,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="11")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="12")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 
@@ -81,10 +84,16 @@ def compositing(context: Context, version: FilmVersion | None = None) -> FilmRes
         kind: context.keep(Path(facts["beside"][kind]), media_type=media_type, name=f"{name}{ending}")
         for kind, (media_type, ending) in BESIDE.items()
     }
+    posters = tuple(
+        context.keep(Path(path), media_type="image/jpeg", name=f"{name}-poster-{number}.jpg")
+        for number, path in enumerate(facts["posters"], 1)
+    )
     return FilmResult(
         aspect=own.aspect,
         opening=own.opening,
         video=video,
+        thumbnail=posters[0].model_copy(update={"name": f"{name}.jpg"}),
+        posters=posters,
         **beside,
         duration_seconds=facts["seconds"],
         width=facts["width"],

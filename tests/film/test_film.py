@@ -121,8 +121,10 @@ def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any
 def test_nothing_is_left_behind_but_what_comes_with_it(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
     job, said = film
     beside = said[-1]["result"]["beside"]
-    assert sorted(beside) == ["subtitles_srt", "subtitles_vtt", "thumbnail", "timeline"]
-    assert {str(path) for path in job.work_dir.iterdir()} == set(beside.values())
+    posters = said[-1]["result"]["posters"]
+    assert sorted(beside) == ["subtitles_srt", "subtitles_vtt", "timeline"]
+    assert len(posters) == len(job.scenes)
+    assert {str(path) for path in job.work_dir.iterdir()} == {*beside.values(), *posters}
     assert not list(job.output.parent.glob(".*"))
 
 
