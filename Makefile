@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
+.PHONY: help demo test test-slow test-all test-browser test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -24,12 +24,19 @@ demo: venv ## set everything up, start a worker and make one real product video
 	@$(PY) jobs.py demo
 
 test: venv-dev ## the tests, without those marked slow
-	@$(PY) -m pytest -n 3 --dist loadfile -m "not slow and not voices"
+	@$(PY) -m pytest -n 3 --dist loadfile -m "not slow and not voices and not browser"
 
 test-slow: venv-dev ## the tests marked slow: what test-all adds to test
-	@$(PY) -m pytest -n 2 --dist loadfile -m "slow and not voices"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "slow and not voices and not browser"
 
-test-all: test test-slow ## every test
+test-all: test test-slow test-browser ## every test
+
+# Debian calls it chromium. Root gets it installed; others are told how.
+test-browser: venv-dev $(VENV)/browser.stamp ## the tests of the dashboard in a real browser
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    && { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium >/dev/null; }; } \
+	    || { echo 'The browser is missing: install chromium (on Debian: apt-get install chromium).' >&2; exit 1; }
+	@$(PY) -m pytest -m browser
 
 test-voices: venv-dev voices ## the tests of the voice Kokoro, with its weights
 	@$(PY) -m pytest -m voices
@@ -80,6 +87,8 @@ lock: venv-dev ## resolve pyproject.toml again into the requirement files
 	    --group fonts -o requirements-fonts.lock
 	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	    --group voices -o requirements-voices.lock
+	@$(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	    --group browser -c requirements-dev.lock -o requirements-browser.lock
 
 clean: ## remove the virtual environment and all caches; var/ with your jobs stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
@@ -101,6 +110,11 @@ $(VENV)/run.stamp: requirements.lock | $(VENV)/bin/pip
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp | $(VENV)/bin/pip
 	@echo 'Installing what the tests need ...' >&2
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/browser.stamp: requirements-browser.lock $(VENV)/dev.stamp | $(VENV)/bin/pip
+	@echo 'Installing what drives the browser ...' >&2
+	@$(PIP) -r requirements-browser.lock
 	@touch $@
 
 $(VENV)/fonts.stamp: requirements-fonts.lock $(VENV)/run.stamp | $(VENV)/bin/pip

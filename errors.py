@@ -47,6 +47,10 @@ class InvalidInput(Permanent):
     """A field is missing or wrong; the message names the field, the value and what would be right."""
 
 
+class Taken(InvalidInput):
+    """The id belongs to another job already."""
+
+
 class Refused(Permanent):
     """A provider, or a rule of ours, will not do this work."""
 

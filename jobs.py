@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import fleet, keeping, mending, money
+from cli import access, fleet, keeping, mending, money
 from cli.door import (
     EXIT_AGAIN,
     AsJson,
@@ -66,6 +66,7 @@ app.add_typer(mending.app)
 app.add_typer(fleet.app)
 app.add_typer(money.app)
 app.add_typer(keeping.app)
+app.add_typer(access.app)
 
 
 @app.callback()

@@ -16,13 +16,14 @@ from urllib.parse import unquote, urlsplit
 import orjson
 import structlog
 
+from counters import count_event
 from settings import Settings, get_settings
 
 HIDDEN = "[hidden]"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # What a secret looks like even when no setting names it: keys in headers, tokens, passwords inside URLs.
 _PATTERNS = (
-    re.compile(r"(?i)\b(sk-[a-z0-9_-]{8,}|r8_[a-z0-9]{8,})"),
+    re.compile(r"(?i)\b(sk-[a-z0-9_-]{8,}|r8_[a-z0-9]{8,}|sc_[0-9a-f]{16}_[a-z0-9_-]{8,})"),
     re.compile(r"(?i)(?<=bearer )[a-z0-9._~+/=-]{8,}"),
     re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
 )
@@ -109,6 +110,19 @@ def _as_line(level: str, event: dict[str, Any]) -> str:
     return f"{event.get('timestamp', '')} {level:<8} {event.get('event', '')} {facts}".rstrip()
 
 
+RECENT_LINES = 1000
+_recent: deque[str] = deque(maxlen=RECENT_LINES)
+
+
+def take_lines() -> list[str]:
+    """What was logged since the last call, as it was written; of very much only the last."""
+    lines = []
+    with suppress(IndexError):
+        while True:
+            lines.append(_recent.popleft())
+    return lines
+
+
 class _Out:
     """Writes lines to a stream that may be closed under us at exit."""
 
@@ -127,6 +141,7 @@ class _Out:
 
     def msg(self, message: str) -> None:
         """One line."""
+        _recent.append(message)
         self.write(message + "\n")
         self.flush()
 
@@ -160,6 +175,8 @@ def configure_logging(*, stream: TextIO | None = None, keep_loggers: bool = True
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            count_event,
+            _drop_below(_LEVELS[settings.log_level]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             # Locals are never shown: they hold keys and prompts.
             structlog.processors.ExceptionRenderer(),
@@ -167,11 +184,23 @@ def configure_logging(*, stream: TextIO | None = None, keep_loggers: bool = True
             _note_tail,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
+        # What is not written is still counted.
+        wrapper_class=structlog.make_filtering_bound_logger(min(_LEVELS[settings.log_level], _LEVELS["info"])),
         logger_factory=lambda *_arguments: _out,
         cache_logger_on_first_use=keep_loggers,
     )
     _take_over_library_logs(renderer)
+
+
+def _drop_below(least: int) -> Any:
+    """A processor that lets only what is important enough go on."""
+
+    def drop(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if _LEVELS.get("error" if method == "exception" else method, least) < least:
+            raise structlog.DropEvent
+        return event
+
+    return drop
 
 
 def _take_over_library_logs(renderer: Any) -> None:

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    api_auth: Literal["auto", "on"] = "auto"
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -22,6 +22,7 @@ import structlog
 
 import process
 from artifacts import open_store
+from counters import snapshot
 from daemon.arguments import WORKER_ID, is_worker_id, parse_arguments
 from daemon.beat import Beat
 from daemon.collector import Collector
@@ -344,6 +345,7 @@ class Worker:
             "started_jobs": self.started_jobs,
             "trouble": self.health.trouble,
             "stopping": self.stopping,
+            "counters": snapshot(),
             "beat_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
 

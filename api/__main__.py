@@ -6,12 +6,16 @@ import sys
 
 import uvicorn
 
+from api.access import is_open
 from api.app import create_app
+from database.tokens import has_tokens
 from errors import InvalidInput
 from log import configure_logging
+from redis_client import redis_client
 from settings import get_settings
 
 EXIT_CONFIG = 78
+LEAVE_SECONDS = 3  # readers of events would stay for ever
 
 
 def main() -> int:
@@ -22,7 +26,16 @@ def main() -> int:
     except InvalidInput as error:
         print(f"api: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    uvicorn.run(create_app(), host=settings.api_host, port=settings.api_port, log_config=None, server_header=False)
+    if not is_open() and not has_tokens(redis_client.database):
+        print("api: nobody can come in before there is a token: python jobs.py token create NAME", file=sys.stderr)
+    uvicorn.run(
+        create_app(),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=LEAVE_SECONDS,
+    )
     return 0
 
 

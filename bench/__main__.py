@@ -9,7 +9,14 @@ from importlib import import_module
 
 from bench.rows import Row, show
 
-PARTS = {"queue": "queue", "latency": "latency", "idle": "idle", "redis": "redis_memory", "film": "film"}
+PARTS = {
+    "queue": "queue",
+    "latency": "latency",
+    "idle": "idle",
+    "redis": "redis_memory",
+    "film": "film",
+    "pages": "pages",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

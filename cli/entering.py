@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cli.door import Output, print_json
-from database.jobs import NewJob, same_job
+from database.jobs import NewJob
 from errors import InvalidInput
 from redis_client import RedisClient
 
@@ -20,9 +20,7 @@ def numbered(base: str, number: int, count: int) -> str:
 
 def enqueue_one(client: RedisClient, job: NewJob, output: Output) -> None:
     """Store one job and tell; the same job again is no error, another one under its id is."""
-    is_new = client.enqueue_many([job]) == 1
-    if not is_new and not same_job(client.database, job):
-        raise InvalidInput(f"id={job.id!r} is taken by a job with another payload; choose another id")
+    is_new = client.store(job)
     if output.is_json():
         print_json({"job_id": job.id, "created": is_new, "pipeline": job.pipeline, "queue": job.queue})
     else:

@@ -15,6 +15,7 @@ from database.charges import stray_calls
 from database.engine import Database
 from database.keeping import delete_ended, forget_marked, keeps_as, mark_unused, unknown_files
 from database.outbox import post
+from database.uses import forget_uploads
 from errors import InvalidInput
 from pipeline.catalog.base import Policy, find_pipeline
 from redis_client.connection import queue_errors
@@ -24,6 +25,7 @@ COLLECT_SECONDS = 60.0
 STORE_PARTS = 256
 # A file that no row knows was stored by somebody who may still be about to commit; an upload may wait for its job.
 UNKNOWN_SECONDS = 24 * 3600.0
+UPLOAD_SECONDS = 24 * 3600.0  # brought, and named by no job
 FILE_SECONDS = 3600.0
 # Vendors keep results for an hour: until then a dead job that is retried goes on with the calls that it has made.
 STRAY_SECONDS, DEAD_CALLS_SECONDS = 120.0, 3900.0
@@ -49,6 +51,7 @@ class Collector:
                 return
         page = delete_ended(self.database, keep_seconds, after=self._after)
         self._after = page.after or (0, "")
+        forget_uploads(self.database, untouched_seconds=UPLOAD_SECONDS)
         marked = mark_unused(self.database)
         files = sum(
             self.store.remove(digest, untouched_seconds=FILE_SECONDS) for digest in forget_marked(self.database)

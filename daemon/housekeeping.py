@@ -19,12 +19,13 @@ from database.meta import bind_host, canary, raise_canary
 from database.open_jobs import open_job
 from database.records import Holder
 from errors import DatabaseUnavailable, HostTrouble, QueueUnavailable
-from log import redact
+from log import redact, take_lines
 from pipeline.calls import cancel_calls
 from pipeline.stop import clock
 from redis_client.answers import Slot
 from redis_client.client import RedisClient
 from redis_client.connection import queue_errors
+from redis_client.fleet import post_lines
 from redis_client.inbox import adopt_inbox
 from redis_client.outbox import deliver_letters
 from redis_client.reconcile import reconcile, start_of
@@ -116,6 +117,7 @@ class Housekeeping:
             self._deliver,
             self._reconcile,
             self.collector.collect,
+            self._post_lines,
         )
         for step in steps:
             if self._stop.is_set():
@@ -249,6 +251,10 @@ class Housekeeping:
         others = {"cancel_calls": partial(cancel_calls, self.client.database)}
         while deliver_letters(self.client, others=others) and not self._stop.is_set():
             pass
+
+    def _post_lines(self) -> None:
+        """What the log said lately, for people who cannot reach this host."""
+        post_lines(self.client.queue, self.label, take_lines())
 
     def _reconcile(self) -> None:
         if clock() - self._reconciled_at >= RECONCILE_SECONDS:

@@ -50,6 +50,12 @@ def costs(database: Database, by: By, *, since_ms: int = 0, tenant: str | None =
     return [row | {name: float(row[name] or 0) for name in ("cost_usd", "estimated_usd")} for row in rows]
 
 
+def count_calls(database: Database, state: str) -> int:
+    """How many paid calls are in this state."""
+    with database.read() as connection:
+        return int(connection.execute(select(func.count()).where(Charge.state == state)).scalar_one())
+
+
 def doubtful_calls(database: Database) -> list[dict[str, Any]]:
     """The calls that a person must decide, the oldest first."""
     columns = (Charge.idem_key, Charge.job_id, Charge.stage, Charge.call, Charge.provider, Charge.estimate_usd)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, literal, select, update
+from sqlalchemy import CTE, Connection, bindparam, case, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from artifacts import Artifact
 from database.engine import Database, now_ms
 from database.events import write_event
 from database.prepared import Prepared
-from database.tables import Event, Job, Stage
+from database.tables import DEAD_ROWS, Event, Job, Stage
 from database.uses import keep_artifact
 from errors import UnknownJob
-from states import DEAD, JobStatus
+from states import DEAD, OPEN, JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +191,39 @@ def list_jobs(
     pipeline: str | None = None,
     queue: str | None = None,
     tenant: str | None = None,
+    parent: str | None = None,
+    after: tuple[int, str] | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """The newest jobs that match, newest first."""
-    names = ("id", "pipeline", "queue", "tenant", "status", "stage", "progress", "attempt", "crashes", "owner", "error")
-    columns = [getattr(Job, name) for name in (*names, "cost_usd", "created_ms", "started_ms", "finished_ms")]
-    query = select(*columns).order_by(Job.created_ms.desc(), Job.id).limit(limit)
-    wanted = {Job.status: status, Job.pipeline: pipeline, Job.queue: queue, Job.tenant: tenant}
-    for column, value in wanted.items():
+    """The newest jobs that match, newest first; `after`: created_ms and id of the last one of the page before."""
+    rows = Job.__table__ if status in {None, JobStatus.COMPLETED} else _few(status in OPEN)
+    query = select(*(rows.c[name] for name in _LISTED)).order_by(rows.c.created_ms.desc(), rows.c.id.desc())
+    wanted = {"status": status, "pipeline": pipeline, "queue": queue, "tenant": tenant, "parent_id": parent}
+    for name, value in wanted.items():
         if value is not None:
-            query = query.where(column == value)
+            query = query.where(rows.c[name] == value)
+    if after is not None:
+        query = query.where(tuple_(rows.c.created_ms, rows.c.id) < after)
     with database.read() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+_LISTED = (
+    *("id", "pipeline", "queue", "tenant", "status", "stage", "progress", "attempt", "crashes", "owner", "error"),
+    *("cost_usd", "created_ms", "started_ms", "finished_ms"),
+)
+
+
+def _few(is_open: bool) -> CTE:
+    """The open jobs, or those that ended badly, taken from the index that holds only them.
+
+    By themselves first: without statistics SQLite would rather go through all jobs in the order that is asked for.
+    """
+    condition = (
+        Job.finished_ms.is_(None) if is_open else text(DEAD_ROWS)
+    )  # an index fits when this is word for word its own
+    columns = [getattr(Job, name) for name in (*_LISTED, "parent_id")]
+    return select(*columns).where(condition).cte("few").prefix_with("MATERIALIZED")
 
 
 def list_dead(
@@ -211,7 +232,12 @@ def list_dead(
     """The jobs that failed or were quarantined, with where and why; the newest end first."""
     names = ("id", "pipeline", "tenant", "status", "error_stage", "error_class", "error", "attempt", "crashes")
     columns = [getattr(Job, name) for name in (*names, "finished_ms")]
-    query = select(*columns).where(Job.status.in_(sorted(DEAD))).order_by(Job.finished_ms.desc(), Job.id).limit(limit)
+    query = (
+        select(*columns)
+        .where(Job.status.in_(sorted(DEAD)), text(DEAD_ROWS))
+        .order_by(Job.finished_ms.desc(), Job.id)
+        .limit(limit)
+    )
     for column, value in ((Job.pipeline, pipeline), (Job.tenant, tenant)):
         if value is not None:
             query = query.where(column == value)

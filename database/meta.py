@@ -33,6 +33,16 @@ def database_id(database: Database) -> str:
         return _first(database, connection, "database_id", secrets.token_hex(16))
 
 
+def server_key(database: Database) -> bytes:
+    """What this installation signs links and sessions with; made at its first use."""
+    with database.read() as connection:
+        known = connection.execute(select(Meta.value).where(Meta.name == "server_key")).scalar()
+    if known is None:
+        with database.write() as connection:
+            known = _first(database, connection, "server_key", secrets.token_hex(32))
+    return bytes.fromhex(str(known))
+
+
 def canary(database: Database) -> int:
     """The number that Redis must not be below (see lua/canary.lua)."""
     with database.read() as connection:

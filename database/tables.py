@@ -22,6 +22,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from states import JobStatus
 
+DEAD_ROWS = "status IN ('failed', 'quarantined', 'cancelled')"
+
 
 class Base(DeclarativeBase):
     """Every table; constraint names are fixed so that migrations can name them on both databases."""
@@ -102,7 +104,10 @@ class Job(Base):
         Index(
             "ix_jobs_open", "id", sqlite_where=text("finished_ms IS NULL"), postgresql_where=text("finished_ms IS NULL")
         ),
+        # The few among many that people look for; the states of all others are read from the open rows.
+        Index("ix_jobs_dead", "finished_ms", sqlite_where=text(DEAD_ROWS), postgresql_where=text(DEAD_ROWS)),
         Index("ix_jobs_tenant_created", "tenant", "created_ms"),
+        Index("ix_jobs_pipeline_created", "pipeline", "created_ms"),
         Index("ix_jobs_created", "created_ms"),
         Index(
             "ix_jobs_parent",
@@ -279,6 +284,35 @@ class Schedule(Base):
     catch_up: Mapped[str] = mapped_column(String(16), default="last")
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
     last_tick: Mapped[str | None] = mapped_column(String(32))
+
+
+class Token(Base):
+    """Who may use the HTTP interface, and for what; of its secret only the sha256 is kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = _id(32)
+    name: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    tenant: Mapped[str | None] = mapped_column(String(128))  # None: all of them, and the fleet
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+    revoked_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Audit(Base):
+    """A write that somebody asked for through the HTTP interface."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    caller: Mapped[str] = mapped_column(String(128))
+    tenant: Mapped[str | None] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(160), default="")
+    data: Mapped[dict[str, Any] | None]
 
 
 class Meta(Base):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from artifacts import Artifact
 from database.engine import Database, now_ms
 from database.statements import dialect_insert
 from database.tables import ArtifactUse, StoredArtifact
+
+# In the place of a job's id, which cannot begin so: brought by somebody who has not named it in a job yet.
+UPLOAD = "@upload"
 
 
 def keep_artifact(database: Database, connection: Connection, artifact: Artifact, *, tenant: str, job_id: str) -> None:
@@ -34,3 +37,27 @@ def artifact_known(database: Database, tenant: str, sha256: str) -> bool:
     query = select(ArtifactUse.job_id).where(ArtifactUse.tenant == tenant, ArtifactUse.sha256 == sha256).limit(1)
     with database.read() as connection:
         return connection.execute(query).first() is not None
+
+
+def keep_upload(database: Database, artifact: Artifact, *, tenant: str) -> None:
+    """Record a file that a tenant has brought, for jobs to come."""
+    with database.write() as connection:
+        keep_artifact(database, connection, artifact, tenant=tenant, job_id=UPLOAD)
+
+
+def forget_uploads(database: Database, *, untouched_seconds: float) -> int:
+    """Forget files that were brought so long ago; a job that names one keeps it by a use of its own."""
+    horizon = now_ms() - int(1000 * untouched_seconds)
+    with database.write() as connection:
+        old = delete(ArtifactUse).where(ArtifactUse.job_id == UPLOAD, ArtifactUse.touched_ms < horizon)
+        return connection.execute(old).rowcount
+
+
+def find_artifact(database: Database, sha256: str, *, tenant: str | None) -> Artifact | None:
+    """A stored file that a job of this tenant (None: of anybody) uses."""
+    columns = (StoredArtifact.sha256, StoredArtifact.size, StoredArtifact.media_type, StoredArtifact.name)
+    with database.read() as connection:
+        row = connection.execute(select(*columns).where(StoredArtifact.sha256 == sha256)).mappings().one_or_none()
+    if row is None or (tenant is not None and not artifact_known(database, tenant, sha256)):
+        return None
+    return Artifact.model_validate(dict(row))

@@ -29,11 +29,12 @@ from database.meta import database_id
 from database.migrate import init_db
 from database.open_jobs import OpenJob, open_job
 from database.requests import find_open_children, free, reopen, request_cancel
-from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable
+from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable, Taken
 from pipeline.catalog.base import declared_queues, find_pipeline
 from pipeline.catalog.complaints import nearest
 from redis_client.connection import Connections, queue_errors
 from redis_client.door import EnqueueOptions, check_group, check_id, prepare
+from redis_client.events import read_events
 from redis_client.queue import Queue
 from states import ENDED, OPEN, JobStatus
 
@@ -80,10 +81,13 @@ class RedisClient:
         in EnqueueOptions. Errors: InvalidInput (one sentence: field, value, what would be right) before anything is
         stored.
         """
-        job = self.prepare(job_id, job_data, **options)
+        return self.store(self.prepare(job_id, job_data, **options))
+
+    def store(self, job: NewJob) -> bool:
+        """Store a prepared job and ring for it; False when this very job was there already, Taken when another was."""
         if not insert_jobs(self.database, [job]):
             if not same_job(self.database, job):
-                raise InvalidInput(f"id={job_id!r} is taken by a job with another payload; choose another id")
+                raise Taken(f"id={job.id!r} is taken by a job with another payload; choose another id")
             return False
         self.deliver([job])
         return True
@@ -175,23 +179,19 @@ class RedisClient:
         Resume with the last `id` seen: no gap and no repeat. With Redis down, SQL is asked now and then.
         """
         until = time.monotonic() + timeout
-        stream = self.queue.key(f"events:{job_id}")
         ended = False  # by its events: what is left of them is read without a wait
         while (left := until - time.monotonic()) > 0:
+            events: list[dict[str, Any]] = []
             try:
-                with queue_errors():
-                    # The block stays under the socket's own time-out.
-                    block = 1 if ended else max(1, int(min(left, 1.0) * 1000))
-                    answer: Any = self.connections.commands().xread({stream: last_id}, block=block, count=100)
+                # The block stays under the socket's own time-out.
+                events = read_events(self.queue, job_id, last_id, block_seconds=0.001 if ended else min(left, 1.0))
             except QueueUnavailable:
                 time.sleep(min(POLL_SECONDS, left))
-                answer = []
-            for event_id, fields in answer[0][1] if answer else []:
-                last_id = event_id
-                event = orjson.loads(fields["event"])
+            for event in events:
+                last_id = event["id"]
                 ended = event["status"] in ENDED
-                yield event | {"id": event_id}
-            if not answer:
+                yield event
+            if not events:
                 if find_job(self.database, job_id)["status"] in ENDED:
                     return
                 ended = False

@@ -157,7 +157,7 @@ def _orphaned(house: House) -> dict[str, list[tuple[str, bool]]]:
         for job, kind, status, worker, at_ms in connection.execute(query):
             if kind in {"processing", "quarantined"} and (holder := holders.pop(job, None)) is not None:
                 found[job].append((holder, house.killed.get(holder, at_ms) < at_ms))
-            if kind == "processing":
+            if kind == "processing" and worker is not None:
                 holders[job] = worker
             elif status != JobStatus.PROCESSING:
                 holders.pop(job, None)

@@ -9,12 +9,15 @@ import pytest
 import typer
 
 import jobs
+import pool
 import worker
+from api.app import create_app
 from cli import door
 from pipeline.catalog.base import pipelines
 from pipeline.providers.registry import PROVIDERS, SETTING
 from pipeline.stage import plan_steps, stages
 from settings import Settings
+from tests.support.web import routes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -103,6 +106,18 @@ def test_every_option_of_the_worker_stands_in_the_readme(capsys: pytest.CaptureF
         worker.main(["--help"])
     options = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)) - {"--help"}
     assert set(names("worker.py")) == options
+
+
+def test_every_option_of_the_pool_stands_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        pool.main(["--help"])
+    options = set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert set(names("pool.py")) == options
+
+
+def test_every_route_stands_in_the_readme() -> None:
+    found = {f"{method} {path}" for method, path in routes_of(create_app())}
+    assert set(names("The HTTP interface")) == found
 
 
 def test_every_target_of_make_stands_in_the_readme_and_in_its_help() -> None:

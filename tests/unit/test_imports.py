@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"tests", "bench"}
 
 GROUND = {"errors", "states", "settings"}
-FLOOR = GROUND | {"log", "artifacts", "process"}
+FLOOR = GROUND | {"log", "artifacts", "process", "counters"}
 RECORDS = FLOOR | {"database"}
 QUEUE = RECORDS | {"redis_client", "pipeline.catalog"}
 LINE = QUEUE | {"pipeline", "pipeline.providers"}
@@ -24,7 +24,8 @@ TABLE: dict[str, set[str]] = {
     "errors": set(),
     "states": set(),
     "settings": {"errors"},
-    "log": GROUND,
+    "counters": set(),
+    "log": GROUND | {"counters"},
     "artifacts": GROUND,
     "process": GROUND,
     "embedded": GROUND,  # its server outlives the process that started it, so it does not go through process
@@ -38,8 +39,9 @@ TABLE: dict[str, set[str]] = {
     "pipeline.stages": FLOOR | {"pipeline", "pipeline.catalog", "pipeline.film", "pipeline.providers"},
     "daemon": LINE,
     "cli": LINE | {"pipeline.film"},  # a sheet of stills is made by the child of the film
-    "api": LINE,
+    "api": LINE | {"pipeline.film"},  # the kinds of files that are brought
     "worker": LINE | {"daemon"},
+    "pool": LINE,
     "jobs": LINE | {"cli"},
 }
 
@@ -64,7 +66,7 @@ LOADED_LATE = {
     "pipeline.providers.speech_child",
 }
 # process starts every child; the others say in their own words why they cannot go through it.
-STARTS_CHILDREN = {"process.launcher", "embedded.server", "embedded.programs", "database.migrate"}
+STARTS_CHILDREN = {"process.launcher", "embedded.server", "embedded.programs", "database.migrate", "pool"}
 NEVER = {"pickle", "marshal", "shelve", "dill", "yaml", "multiprocessing"}
 FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen", "os.fork", "os.forkpty", "yaml.load", "pickle.loads"}
 

@@ -1,0 +1,106 @@
+"""What Prometheus reads: the fleet as it stands, from SQL and Redis, and what each living worker has counted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Response
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from api.access import FleetReader
+from api.fleet import judge
+from database.charges import OPEN as OPEN_CALLS
+from database.costs import costs, count_calls
+from database.overview import oldest_pending_seconds
+from errors import StagecrewError
+from redis_client import redis_client
+from states import OPEN
+
+PREFIX = "stagecrew_"
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+HELP = {
+    "jobs_begun": "Jobs that a worker has begun.",
+    "jobs_ended": "Jobs that a worker has ended, by outcome.",
+    "jobs_requeued": "Jobs that a worker has handed back.",
+    "retries": "Tries of a stage that failed and are made again.",
+    "leases_lost": "Jobs that a worker has lost to another one.",
+    "stale_writes_refused": "Writes of a worker that somebody newer had overtaken.",
+    "stages": "Stages and items that were done.",
+    "stage_seconds": "How long they took, in seconds.",
+    "repairs": "Times that the reconciler found something to repair in Redis.",
+    "health_checks": "Looks of a worker at itself, by whether it was in trouble.",
+    "calls": "Paid calls that were settled.",
+    "call_cost_usd": "What they cost, in USD.",
+    "calls_unanswered": "Paid calls whose answer never came.",
+    "calls_repaid": "Paid calls that were made again because nobody could say whether they had been made.",
+}
+LEVELS = {"healthy": 0, "warning": 1, "critical": 2}
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(_caller: FleetReader) -> Response:
+    """The fleet in Prometheus' text format; `stagecrew_health` is 0 healthy, 1 warning, 2 critical."""
+    return Response(generate_latest(_Fleet()), media_type=MEDIA_TYPE)
+
+
+class _Fleet:
+    """Asked anew at each scrape, so that several of these processes tell the same."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric."""
+        yield _gauge("health", "0 healthy, 1 warning, 2 critical.", LEVELS[judge()["status"]])
+        for part in (_records, _workers):
+            try:
+                yield from list(part())
+            except StagecrewError:
+                continue  # `health` says so
+
+
+def _records() -> Iterator[Metric]:
+    """What SQL knows."""
+    jobs = GaugeMetricFamily(f"{PREFIX}queue_jobs", "Open jobs in a queue, by status.", labels=("queue", "status"))
+    paused = GaugeMetricFamily(f"{PREFIX}queue_paused", "Whether a queue is paused.", labels=("queue",))
+    for queue in redis_client.queues():
+        paused.add_metric((queue["queue"],), int(queue["paused"]))
+        for status in sorted(OPEN):
+            jobs.add_metric((queue["queue"], status), int(queue.get(status, 0)))
+    yield from (jobs, paused)
+    oldest = oldest_pending_seconds(redis_client.database)
+    yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", oldest)
+    spent = CounterMetricFamily(
+        f"{PREFIX}charges_usd", "What the ledger of paid calls holds, in USD.", labels=("provider",)
+    )
+    for row in costs(redis_client.database, "provider"):
+        spent.add_metric((str(row["key"]),), row["cost_usd"])
+    yield spent
+    calls = GaugeMetricFamily(f"{PREFIX}calls_open", "Paid calls under way or in doubt, by state.", labels=("state",))
+    for state in OPEN_CALLS:
+        calls.add_metric((state,), count_calls(redis_client.database, state))
+    yield calls
+
+
+def _workers() -> Iterator[Metric]:
+    """What the living workers say of themselves."""
+    living = redis_client.workers()
+    yield _gauge("workers", "Living workers.", len(living))
+    yield _gauge("slots", "Their slots.", sum(one["slots"] for one in living))
+    yield _gauge("slots_used", "Slots in which a job runs.", sum(len(one["jobs"]) for one in living))
+    troubled = sum(1 for one in living if one["trouble"])
+    yield _gauge("workers_in_trouble", "Living workers that take no jobs now.", troubled)
+    series: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
+    for worker in living:
+        for name, labels, value in worker.get("counters", ()):
+            series[name].append(({"worker": worker["worker_id"], **labels}, value))
+    for name, samples in sorted(series.items()):
+        found = CounterMetricFamily(f"{PREFIX}{name}", HELP.get(name, name), labels=tuple(samples[0][0]))
+        for labels, value in samples:
+            found.add_sample(f"{PREFIX}{name}_total", labels, value)
+        yield found
+
+
+def _gauge(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}{name}", told, value=value)

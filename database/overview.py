@@ -1,0 +1,40 @@
+"""The whole at a glance: how many jobs ended how in each hour, and how long the oldest has waited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from database.engine import Database, now_ms
+from database.tables import Job
+from states import JobStatus
+
+HOUR_MS = 3600 * 1000
+
+
+def oldest_pending_seconds(database: Database) -> float:
+    """How long the job has waited that could have run for the longest time; 0 when none waits."""
+    since = select(func.min(Job.updated_ms)).where(Job.finished_ms.is_(None), Job.status == JobStatus.PENDING)
+    with database.read() as connection:
+        oldest, now = connection.execute(select(since.scalar_subquery(), now_ms())).one()
+    return 0.0 if oldest is None else max(0.0, (int(now) - int(oldest)) / 1000)
+
+
+def ended_by_hour(database: Database, *, hours: int = 24, tenant: str | None = None) -> list[dict[str, Any]]:
+    """Of each of the last hours in which jobs ended: its beginning, and how many ended how."""
+    hour = func.floor(Job.finished_ms / HOUR_MS).label("hour")
+    query = (
+        select(hour, Job.status, func.count().label("jobs"))
+        # By the time of asking, which has an index: a job that ended lately was seldom asked for long before.
+        .where(Job.created_ms >= now_ms() - 2 * hours * HOUR_MS, Job.finished_ms >= now_ms() - hours * HOUR_MS)
+        .group_by(hour, Job.status)
+    )
+    if tenant is not None:
+        query = query.where(Job.tenant == tenant)
+    found: dict[int, dict[str, Any]] = {}
+    with database.read() as connection:
+        for begin, status, count in connection.execute(query):
+            row = found.setdefault(int(begin), {"from_ms": int(begin) * HOUR_MS})
+            row[status] = int(count)
+    return [found[begin] for begin in sorted(found)]

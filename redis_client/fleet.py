@@ -1,0 +1,42 @@
+"""The workers that Redis knows, and the last lines of their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis_client.connection import queue_errors
+from redis_client.queue import Queue
+
+MOST_LINES, LINES_SECONDS = 1000, 24 * 3600
+
+
+def post_lines(queue: Queue, worker: str, lines: Sequence[str]) -> None:
+    """Add to the last log lines of a worker; they run out a day after the last one."""
+    if not lines:
+        return
+    key = queue.key(f"lines:{worker}")
+    with queue_errors():
+        pipe = queue.connections.commands().pipeline(transaction=False)
+        pipe.rpush(key, *lines)
+        pipe.ltrim(key, -MOST_LINES, -1)
+        pipe.expire(key, LINES_SECONDS)
+        pipe.execute()
+
+
+def find_lines(queue: Queue, worker: str, *, limit: int = MOST_LINES) -> list[str]:
+    """The last log lines of a worker, oldest first."""
+    with queue_errors():
+        found: Any = queue.connections.commands().lrange(queue.key(f"lines:{worker}"), -limit, -1)
+    return list(found)
+
+
+def forget_workers(queue: Queue) -> list[str]:
+    """Forget the workers whose record has run out; which. Leases are not touched: they run out by themselves."""
+    with queue_errors():
+        client, key = queue.connections.commands(), queue.key("workers")
+        ids: Any = client.zrange(key, 0, -1)
+        gone = [worker for worker in ids if not client.exists(queue.key(f"worker:{worker}"))]
+        if gone:
+            client.zrem(key, *gone)
+    return gone
