@@ -39,6 +39,8 @@ def seconds(span: float | None) -> str:
     """A length of time in the two words that matter."""
     if span is None:
         return "-"
+    if span < 1:
+        return f"{span * 1000:.0f} ms"
     if span < 60:
         return f"{span:.1f} s"
     minutes, rest = divmod(int(span), 60)
@@ -101,8 +103,8 @@ def words_of(job: dict[str, Any]) -> list[str]:
     """The spoken text of a script that one of its stages wrote, scene by scene."""
     for row in job["stages"]:
         scenes = row["result"].get("scenes") if isinstance(row["result"], dict) else None
-        if isinstance(scenes, list) and scenes and all(isinstance(one, dict) and "text" in one for one in scenes):
-            return [str(one["text"]) for one in scenes]
+        if isinstance(scenes, list) and scenes and all(isinstance(one, dict) and "narration" in one for one in scenes):
+            return [str(one["narration"]) for one in scenes]
     return []
 
 

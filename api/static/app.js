@@ -43,6 +43,7 @@ async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const one of document.querySelectorAll("[data-passing]")) if (!page.getElementById(one.id)) one.remove();
     for (const fresh of page.querySelectorAll("[data-fresh]")) {
       const old = document.getElementById(fresh.id);
       if (!old || old.innerHTML === fresh.innerHTML || old.contains(document.activeElement)) continue;
