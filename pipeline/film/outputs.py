@@ -15,8 +15,9 @@ from pipeline.film.child import answer
 from pipeline.film.timeline import CaptionPage, Shot, Timeline
 
 STILL_QUALITY, SHEET_QUALITY = 90, 88
-# Where in a scene everything has come in and nothing leaves yet.
-CALM_SHARES = (0.5, 0.62, 0.75)
+# Between these shares of a scene everything has come in, and nothing leaves yet.
+CALM, CALM_SHARE = (0.45, 0.85), 0.62
+SLACK_SECONDS = 0.001
 SHEET_COLUMNS, SHEET_STILLS, STILL_WIDTH, GUTTER = 6, 18, 300, 6
 
 
@@ -42,14 +43,28 @@ def vtt(pages: Sequence[CaptionPage]) -> str:
 
 
 def posters(film: Path, timeline: Timeline, folder: Path) -> list[Path]:
-    """A JPEG of each scene, in their order; of the first one's moments the one with the most to see."""
-    made = []
+    """A JPEG of each scene, in their order."""
+    made, keys = [], _key_times(film)
     for number, shot in enumerate(timeline.shots, 1):
-        shares = CALM_SHARES if number == 1 else CALM_SHARES[1:2]
-        best = max(_frames(film, [_moment(timeline, shot, share) for share in shares]), key=_variety)
         made.append(folder / f"poster-{number}.jpg")
-        best.to_image().save(made[-1], format="JPEG", quality=STILL_QUALITY)
+        still = _stills(film, [_calm_moment(shot, timeline.fps, keys)])[0]
+        still.save(made[-1], format="JPEG", quality=STILL_QUALITY)
     return made
+
+
+def _calm_moment(shot: Shot, fps: int, keys: Sequence[float]) -> float:
+    """When to look at a scene: at a key frame if it has one at a calm time, since that one is decoded by itself."""
+    early, late, middle = ((shot.first + (shot.last - shot.first) * share) / fps for share in (*CALM, CALM_SHARE))
+    return min((key for key in keys if early <= key <= late), key=lambda key: abs(key - middle), default=middle)
+
+
+def _key_times(film: Path) -> list[float]:
+    """The seconds at which a film can be entered, read without decoding."""
+    import av
+
+    with av.open(str(film)) as container:
+        packets = container.demux(container.streams.video[0])
+        return [float(one.pts * one.time_base) for one in packets if one.is_keyframe and one.pts is not None]
 
 
 def sheet(film: Path, output: Path, *, stills: int = SHEET_STILLS) -> int:
@@ -73,27 +88,26 @@ def sheet(film: Path, output: Path, *, stills: int = SHEET_STILLS) -> int:
     return len(shown)
 
 
-def _moment(timeline: Timeline, shot: Shot, share: float) -> float:
-    return (shot.first + (shot.last - shot.first) * share) / timeline.fps
-
-
 def _stills(film: Path, moments: Sequence[float]) -> list[Any]:
     """These frames as RGB pictures."""
     return [frame.to_image() for frame in _frames(film, moments)]
 
 
 def _frames(film: Path, moments: Sequence[float]) -> list[Any]:
-    """The frames that are seen at these seconds, which rise; the last frame for those beyond it."""
+    """The frames that are seen about these seconds, which rise; the last frame for those beyond it."""
     import av
 
     wanted, found = list(moments), []
     last: Any = None
     with av.open(str(film)) as container:
-        container.seek(round(wanted[0] * av.time_base))  # to the key frame before it
+        # Two of three are needed by no other; a still may as well be a frame or two later.
+        container.streams.video[0].codec_context.skip_frame = "NONREF"
+        # To the key frame before it, or the one that it is: rounded down it would be missed.
+        container.seek(round((wanted[0] + SLACK_SECONDS) * av.time_base))
         frame: Any
         for frame in container.decode(container.streams.video[0]):
             last = frame
-            while wanted and float(frame.time or 0.0) >= wanted[0]:
+            while wanted and float(frame.time or 0.0) >= wanted[0] - SLACK_SECONDS:
                 found.append(frame)
                 wanted.pop(0)
             if not wanted:
@@ -108,10 +122,6 @@ def _seconds(film: Path) -> float:
 
     with av.open(str(film)) as container:
         return float(container.duration or 0) / av.time_base
-
-
-def _variety(frame: Any) -> float:
-    return float(frame.reformat(width=90, height=160, format="gray", interpolation="AREA").to_ndarray().std())
 
 
 def _text(page: CaptionPage) -> str:
