@@ -1,4 +1,4 @@
-"""Starts, watches and scales the workers of one host: `python pool.py --min 1 --max 4 [-- options of worker.py]`.
+"""Starts, watches and scales the workers of one host: `python pool.py --min 1 --max 4`.
 
 Exit codes: 0 told to stop; 2 wrong arguments; 75 another pool runs here, or Redis or the database did not answer at start;
 78 a wrong setting, told by a worker.
@@ -26,8 +26,9 @@ import structlog
 
 from database.engine import make_state_dir
 from database.overview import oldest_pending_seconds
-from errors import HostTrouble, InvalidInput, StagecrewError
+from errors import HostTrouble, InvalidInput
 from log import configure_logging
+from pipeline.catalog.base import declared_queues
 from redis_client import redis_client
 from redis_client.pools import Order, post_pool, take_orders
 from settings import ROOT, get_settings
@@ -109,7 +110,9 @@ class Pool:
     host: str = field(default_factory=lambda: socket.gethostname()[:100])
     clock: Callable[[], float] = time.monotonic
     members: list[Member] = field(default_factory=list)
+    queues: tuple[str, ...] = ()  # those that its workers serve
     target: int = 0
+    rests: bool = False  # somebody wants fewer workers than the least; nothing but an order ends that
     exit_code: int = EXIT_OK
     stopping: bool = False
     _number: int = 0
@@ -183,6 +186,7 @@ class Pool:
     def _aim(self, number: int, now: float) -> None:
         # By hand it may also go to none: somebody wants this host to rest.
         self.target, self._changed = max(0, min(self.bounds.most, number)), now
+        self.rests = self.target < self.bounds.least
 
     def _told(self, _number: int, _frame: object) -> None:
         if self.stopping:
@@ -196,17 +200,17 @@ class Pool:
             post_pool(redis_client.queue, self.host, self.record())
             for order in take_orders(redis_client.queue, self.host):
                 self.obey(order, now)
-            self._scale(_load(), now)
-        except StagecrewError as error:
-            log.warning("pool_blind", error=str(error))
+            self._scale(_load(self.queues), now)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the workers go on
+            log.warning("pool_blind", error=f"{type(error).__name__}: {error}")
         if self.bounds.memory_mb:
             for one in self.standing():
                 if (used := one.memory_mb()) > self.bounds.memory_mb:
                     one.leave(f"memory: {used:.0f} MB", now)
 
     def _scale(self, load: Load, now: float) -> None:
-        if self.target == 0:
-            return  # somebody stopped them all; nothing but an order starts them again
+        if self.rests:
+            return
         number = wanted(self.target, load, self.bounds, slots=get_settings().worker_concurrency)
         if number >= self.target:
             self._idle_since = None
@@ -233,13 +237,18 @@ class Pool:
         options = ["--drain"] if drains else []
         # Not through process: that starts children without the secrets, and kills them with their parent; a worker needs
         # the one, and time to hand its jobs back.
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "worker.py"), name, *self.options, *options],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C is for the pool, which tells them
-            preexec_fn=_leave_with_parent,  # noqa: PLW1509 - this process has one thread
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "worker.py"), name, *self.options, *options],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is for the pool, which tells them
+                preexec_fn=_leave_with_parent,  # noqa: PLW1509 - this process has one thread
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("worker_not_begun", worker=name, error=str(error))
+            self._start_at = now + LONGEST_PAUSE_SECONDS
+            return
         self.members.append(Member(name, process, now, drains=drains))
         log.info("worker_begun", worker=name, pid=process.pid)
 
@@ -263,17 +272,16 @@ def _leave_with_parent() -> None:
     ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGTERM)
 
 
-def _load() -> Load:
-    queues = redis_client.queues()
-    counts = {
-        status: sum(int(one.get(status, 0)) for one in queues if not one["paused"])
-        for status in (JobStatus.PENDING, JobStatus.PROCESSING)
-    }
-    oldest = oldest_pending_seconds(redis_client.database)
-    return Load(counts[JobStatus.PENDING], counts[JobStatus.PROCESSING], oldest)
+def _load(names: tuple[str, ...]) -> Load:
+    """What could run now in these queues: what a limit holds back stands aside, and no worker would help it."""
+    queues = [one for one in redis_client.queues() if one["queue"] in names and not one["paused"]]
+    ready = sum(int(one.get("ready", 0)) for one in queues)
+    running = sum(int(one.get(JobStatus.PROCESSING, 0)) for one in queues)
+    served = [one["queue"] for one in queues]
+    return Load(ready, running, oldest_pending_seconds(redis_client.database, queues=served) if ready else 0.0)
 
 
-def parse(argv: Sequence[str] | None) -> tuple[Bounds, list[str]]:
+def parse(argv: Sequence[str] | None) -> tuple[Bounds, tuple[str, ...], list[str]]:
     """The command line; exits with 2 and one sentence when it is wrong."""
     parser = argparse.ArgumentParser(prog="pool.py", description="Starts, watches and scales the workers of this host.")
     parser.add_argument("--min", type=int, default=1, dest="least", help="workers at least")
@@ -290,7 +298,15 @@ def parse(argv: Sequence[str] | None) -> tuple[Bounds, list[str]]:
     options = ["--queues", given.queues] if given.queues else []
     options += ["--max-jobs", str(given.max_jobs)] if given.max_jobs else []
     bounds = Bounds(given.least, given.most, down_seconds=given.cool_down, memory_mb=given.max_memory_mb)
-    return bounds, options
+    return bounds, _served(given.queues), options
+
+
+def _served(given: str) -> tuple[str, ...]:
+    """The queues that a worker serves which is told so."""
+    named = given or get_settings().worker_queues
+    if not named:
+        return tuple(name for name, only_when_named in declared_queues().items() if not only_when_named)
+    return tuple(part.partition("=")[0].strip() for part in named.split(",") if part.strip())
 
 
 def only_one(folder: Path) -> TextIO:
@@ -309,13 +325,13 @@ def only_one(folder: Path) -> TextIO:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
-    bounds, options = parse(argv)
     try:
-        configure_logging()
+        configure_logging()  # a wrong setting is told before the arguments that depend on it
+        bounds, queues, options = parse(argv)
         make_state_dir()
         with only_one(get_settings().state_dir):
             _ = redis_client.database  # the schema is brought up to date once, not by all workers at the same moment
-            return Pool(bounds, options, host=_short_host()).run()
+            return Pool(bounds, options, queues=queues, host=_short_host()).run()
     except InvalidInput as error:
         print(f"pool.py: {error}", file=sys.stderr)
         return EXIT_CONFIG

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import structlog
 import uvicorn
 
 from api.access import is_open
@@ -28,6 +29,7 @@ def main() -> int:
         return EXIT_CONFIG
     if not is_open() and not has_tokens(redis_client.database):
         print("api: nobody can come in before there is a token: python jobs.py token create NAME", file=sys.stderr)
+    structlog.get_logger().info("api_started", url=f"http://{settings.api_host}:{settings.api_port}/")
     uvicorn.run(
         create_app(),
         host=settings.api_host,

@@ -22,6 +22,8 @@ from settings import get_settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "x-csrf-token"
+# What proxies add; somebody who comes through one is not on this machine.
+PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 DEFAULT_TENANT = "default"
 
 
@@ -84,11 +86,30 @@ def find_caller(request: Request) -> Caller | None:
         if token is not None:
             return Caller(token.name, token.scope, token.tenant, session)
     if is_open():
-        # A name that is not ours is somebody else's page that was resolved to this machine.
-        if not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
-            raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "without a token this door opens for localhost alone")
+        _refuse_outsiders(request)
         return Caller("local", "admin", None)
     return None
+
+
+def _refuse_outsiders(request: Request) -> None:
+    """The open door is for people on this machine: not for who comes through a proxy on it, nor for another site's page.
+
+    A page whose own name was resolved to this machine still says its name.
+    """
+    is_passed_on = any(name in request.headers for name in PASSED_ON)
+    is_from_here = request.client is not None and is_loopback(request.client.host)
+    if is_passed_on or not is_from_here or not is_loopback(_hostname(request.headers.get("host", ""))):
+        raise Problem(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            "without a token this door opens for people on this machine alone, at localhost; set API_AUTH=on behind a proxy",
+        )
+
+
+def _hostname(netloc: str) -> str:
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def needs(scope: str, *, fleet: bool = False) -> Callable[[Request], Caller]:
@@ -123,7 +144,7 @@ def refuse_forged(request: Request, caller: Caller) -> None:
 def refuse_foreign(request: Request) -> None:
     """A write whose page is not ours is refused; a program says nothing of pages."""
     origin = request.headers.get("origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    is_foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
     if is_foreign or request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise Problem(HTTPStatus.FORBIDDEN, "this comes from another site", kind="forged")
 

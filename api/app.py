@@ -12,6 +12,8 @@ from api.headers import SafeHeaders
 from redis_client import redis_client
 from redis_client.events import Bell
 
+MOST_BYTES = 1 << 20  # of a request, but of an upload
+
 
 @asynccontextmanager
 async def _until_the_end(app: FastAPI) -> AsyncIterator[None]:
@@ -28,6 +30,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         lifespan=_until_the_end,
         responses=problems.RESPONSES,
+        max_body_size=MOST_BYTES,
     )
     app.state.bell = Bell(redis_client.queue)
     app.add_middleware(SafeHeaders)

@@ -22,7 +22,7 @@ from states import ENDED
 # Without a bell: it is a hint, and may be lost with a connection. With Redis away SQL is asked as often.
 LOOK_SECONDS, AWAY_SECONDS = 5.0, 2.0
 AGAIN_MS = 2000
-STREAM_ID = r"^\d{1,16}(-\d{1,16})?$"
+STREAM_ID = r"^[0-9]{1,16}(-[0-9]{1,16})?$"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 router = APIRouter(tags=["jobs"])
 EventId = Annotated[str | None, Header(pattern=STREAM_ID)]
@@ -65,7 +65,8 @@ async def _events(bell: Bell, job_id: str, last_id: str) -> AsyncIterator[bytes]
             if status["status"] in ENDED:
                 # It may have ended between the two looks; what the stream does not have, SQL tells.
                 if not (rest := await _rest(job_id, last_id)) and told.get("status") != status["status"]:
-                    yield _message(_of_row(status), None)
+                    # With an id, so that who comes back with it is told that this was all.
+                    yield _message(_of_row(status), f"{status['finished_ms']}-0")
                 for event in rest:
                     yield _message(event, event.pop("id"))
                 return

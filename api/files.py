@@ -38,7 +38,7 @@ class Link(BaseModel):
     seconds: int
 
 
-@router.post("/uploads", status_code=status.HTTP_201_CREATED)
+@router.post("/uploads", status_code=status.HTTP_201_CREATED, max_body_size=MOST_CLIP_BYTES)
 async def upload(
     request: Request,
     caller: Submitter,
@@ -80,6 +80,7 @@ def fetch(
     expires: Annotated[str, Query(max_length=16)] = "",
     signature: Annotated[str, Query(max_length=64)] = "",
     download: bool = False,
+    name: Annotated[str, Query(max_length=MOST_NAME, description="what it is saved as")] = "",
 ) -> FileResponse:
     """A file that a job has made or names, whole or in ranges; with a token, or by a signed link."""
     if signature and not is_link(redis_client.database, sha256, expires, signature):
@@ -90,7 +91,8 @@ def fetch(
     if artifact is None or not path.is_file():
         raise Problem(HTTPStatus.NOT_FOUND, f"no file has the digest {sha256}")
     is_shown = not download and artifact.media_type.startswith(SHOWN)
-    name = quote(artifact.name or sha256[:12], safe="")
+    # The store keeps the name that its first bringer gave it, who may be another tenant.
+    name = quote(_plain(name) if name else sha256[:12], safe="")
     headers = {
         "ETag": f'"{sha256}"',
         "Cache-Control": "private, max-age=31536000, immutable",
@@ -114,7 +116,13 @@ def check_owned(caller: Caller, value: Any) -> None:
     """Refuse a payload that names a file of another tenant: a digest alone opens nothing."""
     if caller.tenant is None:
         return
-    for artifact in find_artifacts(value):
+    try:
+        named = find_artifacts(value)
+    except ValueError:
+        raise InvalidInput(
+            "payload: a file is named by the sha256, size, media_type and name that its upload told"
+        ) from None
+    for artifact in named:
         if not artifact_known(redis_client.database, caller.tenant, artifact.sha256):
             raise InvalidInput(f"{artifact.sha256[:12]}...: the artifact store has no such file")
 

@@ -194,6 +194,8 @@ def _order(caller: Caller, given: Asked, action: Action) -> dict[str, Any]:
     host = given.host or (next(iter(found)) if len(found) == 1 else "")
     if host not in found:
         raise InvalidInput(f"host={given.host!r}: name one of {', '.join(found)}")
+    if given.worker_id not in {None, *(worker["worker_id"] for worker in found[host]["workers"])}:
+        raise InvalidInput(f"worker_id={given.worker_id!r}: the pool of {host} has no such worker")
     order_id = ask_pool(redis_client.queue, host, action, given.worker_id or "")
     caller.wrote(f"worker_{action}", f"{host}", worker_id=given.worker_id)
     return {"order": order_id, "host": host, "action": action}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -14,10 +14,11 @@ from api.access import FleetReader, Operator, Reader
 from api.fields import Body, Tenant
 from database.budgets import budgets, set_budget
 from database.costs import By, costs, doubtful_calls
+from errors import InvalidInput
 from redis_client import redis_client
 
 DAY_SECONDS = 24 * 3600
-SCOPE = r"^(day:\d{4}-\d\d-\d\d|(tenant|job):[A-Za-z0-9][A-Za-z0-9._:@-]{0,127})$"
+SCOPE = r"^(day:[0-9]{4}-[0-9]{2}-[0-9]{2}|(tenant|job):[A-Za-z0-9][A-Za-z0-9._:@-]{0,127})$"
 router = APIRouter(tags=["money"])
 
 
@@ -58,6 +59,11 @@ def index(_caller: FleetReader) -> dict[str, Any]:
 @router.put("/budgets/{scope}")
 def change(scope: Annotated[str, Path(pattern=SCOPE)], given: Cap, caller: Operator) -> dict[str, Any]:
     """Set a cap; the jobs that waited for it go on."""
+    if scope.startswith("day:"):
+        try:
+            date.fromisoformat(scope.removeprefix("day:"))
+        except ValueError:
+            raise InvalidInput(f"scope={scope!r}: there is no such day") from None
     set_budget(redis_client.database, scope, given.cap_usd)
     freed = redis_client.free(reason=f"budget {scope}")
     caller.wrote("budget", scope, cap_usd=given.cap_usd)

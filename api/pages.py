@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from pydantic import BeforeValidator
 
 from api import views
-from api.access import Caller, find_caller
+from api.access import Caller, Reader, find_caller
 from api.events import HEADERS
 from api.fields import JobId, Name, Tenant
 from api.fleet import judge
 from api.forms import form_of
 from api.jobs import page_of_jobs
+from api.problems import Problem
 from api.sessions import csrf_of
 from database.budgets import budgets
 from database.charges import find_charges
@@ -37,8 +41,8 @@ from states import JobStatus
 
 HERE = Path(__file__).parent
 DAY_MS = 24 * 3600 * 1000
-PAGE = 50
-NEWS_SECONDS, QUIET_SECONDS = 0.5, 15.0
+PAGE, SHOWN = 50, 31
+NEWS_SECONDS, QUIET_SECONDS, TENANT_SECONDS = 0.5, 15.0, 3.0
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(HERE / "templates")
 templates.env.trim_blocks = templates.env.lstrip_blocks = True
@@ -68,7 +72,10 @@ def install(app: FastAPI) -> None:
 
 def error_page(request: Request, status: HTTPStatus, detail: str) -> HTMLResponse:
     """What went wrong, for people."""
-    caller = find_caller(request) if status < HTTPStatus.INTERNAL_SERVER_ERROR else None
+    try:
+        caller = find_caller(request) if status < HTTPStatus.INTERNAL_SERVER_ERROR else None
+    except Problem:
+        caller = None
     page = render(request, "error.html", caller, title=status.phrase, detail=detail)
     page.status_code = status
     return page
@@ -82,6 +89,7 @@ def _looker(request: Request) -> Caller:
 
 
 Looker = Annotated[Caller, Depends(_looker)]
+EMPTY = BeforeValidator(lambda given: given or None)  # a form sends its empty fields too
 
 
 def render(request: Request, name: str, caller: Caller | None, **facts: Any) -> HTMLResponse:
@@ -117,15 +125,19 @@ def overview(request: Request, caller: Looker) -> HTMLResponse:
 def jobs(
     request: Request,
     caller: Looker,
-    status: JobStatus | None = None,
-    pipeline: Name | None = None,
-    tenant: Tenant | None = None,
-    after: Annotated[str | None, Query(max_length=256)] = None,
+    status: Annotated[JobStatus | None, EMPTY] = None,
+    pipeline: Annotated[Name | None, EMPTY] = None,
+    tenant: Annotated[Tenant | None, EMPTY] = None,
+    after: Annotated[str | None, Query(max_length=256), EMPTY] = None,
 ) -> HTMLResponse:
     """The jobs, newest first."""
     page = page_of_jobs(caller, tenant, after=after, limit=PAGE, status=status, pipeline=pipeline)
     chosen = {"status": status, "pipeline": pipeline, "tenant": tenant}
-    return render(request, "jobs.html", caller, page=page, chosen=chosen, pipelines=list(pipelines()), after=after)
+    query = {name: value for name, value in chosen.items() if value is not None}
+    newest = f"/ui/jobs?{urlencode(query)}" if after else ""
+    older = f"/ui/jobs?{urlencode(query | {'after': page['next']})}" if page["next"] else ""
+    facts = {"page": page, "chosen": chosen, "pipelines": list(pipelines()), "newest": newest, "older": older}
+    return render(request, "jobs.html", caller, **facts)
 
 
 @router.get("/ui/jobs/{job_id}")
@@ -175,7 +187,7 @@ def money(request: Request, caller: Looker) -> HTMLResponse:
     """What was paid."""
     since = _now() - 30 * DAY_MS
     by = {
-        name: costs(redis_client.database, name, since_ms=since, tenant=caller.tenant)
+        name: costs(redis_client.database, name, since_ms=since, tenant=caller.tenant, limit=SHOWN)
         for name in ("day", "provider", "pipeline", "job")
     }
     for row in by["day"]:
@@ -193,20 +205,23 @@ def new(request: Request, caller: Looker, pipeline: Name = "product_video") -> H
 
 
 @router.get("/ui/news", response_class=StreamingResponse)
-async def news(request: Request, _caller: Looker) -> Response:
-    """A word whenever something has happened to a job: the page then looks for itself."""
+async def news(request: Request, caller: Reader) -> Response:
+    """A word whenever something has happened to a job: the page then looks for itself.
+
+    Who may see one tenant's jobs alone is not told when others have some: they look now and then.
+    """
 
     async def words() -> AsyncIterator[bytes]:
         yield b"retry: 2000\n\n"
+        while caller.tenant is not None:
+            await asyncio.sleep(TENANT_SECONDS)
+            yield b"data: look\n\n"
         with request.app.state.bell.listen() as rung:
             while True:
-                try:
+                with suppress(TimeoutError):  # also then: a bell may miss something
                     await asyncio.wait_for(rung.wait(), QUIET_SECONDS)
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
                 rung.clear()
-                yield b"data: news\n\n"
+                yield b"data: look\n\n"
                 await asyncio.sleep(NEWS_SECONDS)  # many words at once are one
 
     return StreamingResponse(words(), media_type="text/event-stream", headers=HEADERS)

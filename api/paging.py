@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from errors import InvalidInput
+from settings import ID_PATTERN
 
 
 def mark(row: dict[str, Any]) -> str:
@@ -22,6 +24,12 @@ def read_mark(text: str | None) -> tuple[int, str] | None:
     except ValueError:  # no base64, or no text in it
         decoded = ""
     created, colon, job_id = decoded.partition(":")
-    if not colon or not job_id or not created.isascii() or not created.isdecimal() or len(created) > 15:
+    if (
+        not colon
+        or not re.fullmatch(ID_PATTERN, job_id)
+        or not created.isascii()
+        or not created.isdecimal()
+        or len(created) > 15
+    ):
         raise InvalidInput("after: give the `next` of the page before")
     return int(created), job_id

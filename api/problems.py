@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from errors import (
     BudgetSpent,
@@ -115,6 +116,10 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         headers = dict(error.headers) if error.headers else None
         return problem(request, status, str(error.detail), headers=headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _left(request: Request, _error: ClientDisconnect) -> Response:
+        return problem(request, HTTPStatus.BAD_REQUEST, "the request ended before its body did")
 
     @app.exception_handler(Exception)
     async def _any(request: Request, error: Exception) -> Response:

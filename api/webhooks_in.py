@@ -8,6 +8,7 @@ import time
 import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from api.signatures import verify
 from errors import InvalidInput, QueueUnavailable, Refused
@@ -38,7 +39,7 @@ async def replicate(request: Request) -> Response:
         return Response(status_code=401)
     external_id = _prediction_of(body)
     if external_id is not None:
-        _hint(message_id, external_id)
+        await run_in_threadpool(_hint, message_id, external_id)
     return Response(status_code=204)
 
 

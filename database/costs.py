@@ -14,7 +14,9 @@ By = Literal["day", "tenant", "provider", "pipeline", "job"]
 DAY_MS = 24 * 3600 * 1000
 
 
-def costs(database: Database, by: By, *, since_ms: int = 0, tenant: str | None = None) -> list[dict[str, Any]]:
+def costs(
+    database: Database, by: By, *, since_ms: int = 0, tenant: str | None = None, limit: int = 10_000
+) -> list[dict[str, Any]]:
     """Settled cost by day (UTC), tenant, provider, pipeline or job; the dearest first, days in order.
 
     `estimated_usd` is the part of it that the vendors did not tell; `calls` counts them, `repaid` those that were made
@@ -42,6 +44,7 @@ def costs(database: Database, by: By, *, since_ms: int = 0, tenant: str | None =
         .where(Charge.intent_ms >= since_ms)
         .group_by(key)
         .order_by(key if by == "day" else func.sum(amount).desc())
+        .limit(limit)
     )
     if tenant is not None:
         query = query.where(Charge.tenant == tenant)

@@ -157,6 +157,14 @@ def find_job(database: Database, job_id: str) -> dict[str, Any]:
     return dict(row)
 
 
+def of_tenant(database: Database, tenant: str, job_ids: Sequence[str]) -> list[str]:
+    """Those of these jobs that are this tenant's, in their order."""
+    query = select(Job.id).where(Job.id.in_(list(job_ids)), Job.tenant == tenant)
+    with database.read() as connection:
+        found = set(connection.execute(query).scalars())
+    return [job_id for job_id in job_ids if job_id in found]
+
+
 def find_stages(database: Database, job_id: str) -> list[dict[str, Any]]:
     """The checkpoints of a job, in the order they were made."""
     query = select(*Stage.__table__.columns).where(Stage.job_id == job_id).order_by(Stage.finished_ms, Stage.item)

@@ -45,7 +45,7 @@ def find_token(database: Database, text: str) -> TokenRecord | None:
     """The living token of this text."""
     prefix, _, rest = text.partition("_")
     token_id, _, secret = rest.partition("_")
-    if prefix != PREFIX or not secret:
+    if prefix != PREFIX or not secret or not token_id.isalnum():
         return None
     row = _living(database, token_id)
     if row is None or not hmac.compare_digest(row.digest, _digest(secret)):

@@ -29,6 +29,7 @@ from redis_client.queue import priority_name
 from settings import ID_PATTERN, NAME_PATTERN
 
 LONGEST_DELAY_SECONDS = 366 * 24 * 3600
+LONGEST_CHAIN = 20
 RESERVED = frozenset({"id"})
 FOLLOWING = frozenset({"id", "pipeline", "payload", "take", "queue", "priority", "delay", "groups", "reuse", "then"})
 _ID = re.compile(ID_PATTERN)
@@ -165,11 +166,13 @@ def _take(
 
 
 def _following(
-    database: Database, then: object, roots: Sequence[Path] | None
+    database: Database, then: object, roots: Sequence[Path] | None, *, depth: int = 1
 ) -> tuple[dict[str, Any] | None, list[Artifact]]:
     """The job that follows, checked as far as it can be before the result it takes from is there."""
     if then is None:
         return None, []
+    if depth > LONGEST_CHAIN:
+        raise InvalidInput(f"then: a chain has at most {LONGEST_CHAIN} jobs after the first")
     if not isinstance(then, dict) or not isinstance(then.get("payload", {}), dict):
         raise InvalidInput(f"then={then!r}: use an object with pipeline and payload")
     for name in then:
@@ -185,7 +188,7 @@ def _following(
             raise InvalidInput(f"then.take.{field}={path!r}: write a path into the result, such as video or items.0")
     payload, artifacts = _take(database, pipeline, then.get("payload", {}), roots)
     check_partly(pipeline, payload, take)
-    nested, more = _following(database, then.get("then"), roots)
+    nested, more = _following(database, then.get("then"), roots, depth=depth + 1)
     whole = {
         **then,
         "pipeline": pipeline.name,

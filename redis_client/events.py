@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
-from errors import QueueUnavailable
 from redis_client.connection import queue_errors
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHANNEL = "job_progress"
 PAGE = 100
 LISTEN_SECONDS, AGAIN_SECONDS = 1.0, 1.0
+log = structlog.get_logger()
 
 
 def read_events(queue: Queue, job_id: str, after: str, *, block_seconds: float = 0.0) -> list[dict[str, Any]]:
@@ -74,7 +75,8 @@ class Bell:
             try:
                 with queue_errors():
                     self._listen()
-            except QueueUnavailable:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next connection may be better
+                log.warning("bell_broken", error=f"{type(error).__name__}: {error}")
                 self._stop.wait(AGAIN_SECONDS)
 
     def _listen(self) -> None:
@@ -86,7 +88,7 @@ class Bell:
                 while not self._stop.is_set():
                     message = messages.get_message(timeout=LISTEN_SECONDS)
                     if message is not None:
-                        self._ring(str(orjson.loads(message["data"])["job_id"]))
+                        self._ring(_job_of(message["data"]))
         finally:
             client.close()
 
@@ -100,3 +102,11 @@ class Bell:
         for name in names:
             for news in self._waiting.get(name, ()):
                 news.set()
+
+
+def _job_of(message: Any) -> str | None:
+    """Whose news it is; None: of everybody's, if another program speaks on our channel."""
+    try:
+        return str(orjson.loads(message)["job_id"])
+    except (ValueError, KeyError, TypeError):
+        return None

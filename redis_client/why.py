@@ -8,14 +8,14 @@ from typing import Any
 from database.controls import Controls, controls
 from database.engine import Database
 from database.family import find_children
-from database.jobs import find_job
+from database.jobs import find_job, of_tenant
 from database.open_jobs import open_job
 from errors import QueueUnavailable
 from redis_client.answers import Standing
 from redis_client.client import RedisClient
 from states import DEAD, ENDED, JobStatus
 
-SHOWN = 3
+SHOWN, LOOKED_AT = 3, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _pending(client: RedisClient, row: dict[str, Any], standing: Standing) -> An
     if (paused := _paused(row, switched)) is not None:
         return paused
     if standing.state == "parked":
-        return _parked(client, standing.parked, switched)
+        return _parked(client, row, standing.parked, switched)
     workers = [one for one in client.workers() if queue in one["queues"] and not one.get("stopping")]
     if not workers:
         command = f"python worker.py --queues {queue}"
@@ -170,8 +170,10 @@ def _paused(row: dict[str, Any], switched: Controls) -> Answer | None:
     return None
 
 
-def _parked(client: RedisClient, group: str, switched: Controls) -> Answer:
+def _parked(client: RedisClient, row: dict[str, Any], group: str, switched: Controls) -> Answer:
     most = switched.group_limits().get(group)
-    running: Any = client.get_client().zrange(client.queue.key(f"group:{group}"), 0, SHOWN - 1)
-    sentence = f"{most} jobs of {group} may run at once, and so many do: {', '.join(running)}"
+    running: Any = client.get_client().zrange(client.queue.key(f"group:{group}"), 0, LOOKED_AT - 1)
+    named = of_tenant(client.database, row["tenant"], running)[:SHOWN]  # of another tenant's jobs nobody hears
+    told = f": {', '.join(named)}" if named else ""
+    sentence = f"{most} jobs of {group} may run at once, and so many do{told}"
     return "limit_full", sentence, f"jobs.py limit {group} {(most or 0) + 1}"

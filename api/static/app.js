@@ -35,26 +35,34 @@ function localTimes(root) {
 
 // -- fresh pages: the server makes them, and what a person is at is kept
 
-let asked = false;
+let asking = false;
 async function refresh() {
-  if (asked || document.querySelector("dialog[open]") || playing()) return;
-  asked = true;
+  if (asking || document.querySelector("dialog[open]") || playing()) return refreshSoon(1000);
+  asking = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok) return;
+    if (answer.redirected) location.href = answer.url;
+    if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const one of document.querySelectorAll("[data-passing]")) if (!page.getElementById(one.id)) one.remove();
     for (const fresh of page.querySelectorAll("[data-fresh]")) {
       const old = document.getElementById(fresh.id);
-      if (!old || old.innerHTML === fresh.innerHTML || old.contains(document.activeElement)) continue;
-      const open = new Set([...old.querySelectorAll("details[open]")].map((one) => one.id));
-      old.innerHTML = fresh.innerHTML;
-      for (const one of old.querySelectorAll("details")) if (open.has(one.id)) one.open = true;
-      localTimes(old);
+      if (old && old.innerHTML !== fresh.innerHTML && !old.contains(document.activeElement)) replace(old, fresh);
     }
+  } catch {
+    refreshSoon(POLL_MS);  // the server is away
   } finally {
-    asked = false;
+    asking = false;
   }
+}
+
+function replace(old, fresh) {
+  const open = [...old.querySelectorAll("details[open]")].map((one) => one.id);
+  const chosen = [...old.querySelectorAll("input[name=chosen]:checked")].map((one) => one.value);
+  old.innerHTML = fresh.innerHTML;
+  for (const one of old.querySelectorAll("details")) if (open.includes(one.id)) one.open = true;
+  for (const one of old.querySelectorAll("input[name=chosen]")) one.checked = chosen.includes(one.value);
+  localTimes(old);
 }
 
 function playing() {
@@ -63,25 +71,31 @@ function playing() {
 
 // -- news
 
+let ended = false;  // the job of this page, as far as its events tell
 function listen(address, hear) {
-  let timer = 0;
   const source = new EventSource(address);
-  source.onopen = () => { clearInterval(timer); timer = 0; live?.classList.add("on"); if (live) live.textContent = "live"; };
-  source.onmessage = (message) => hear(message.data, source);
+  source.onopen = () => show("live", true);
+  source.onmessage = (message) => hear(message.data);
   source.onerror = () => {
-    live?.classList.remove("on");
-    if (live) live.textContent = source.readyState === EventSource.CLOSED ? "ended" : "asking every 5 s";
-    if (source.readyState !== EventSource.CLOSED && !timer) timer = setInterval(refresh, POLL_MS);
+    show(ended ? "ended" : "not connected", false);
+    refreshSoon(ended ? 0 : POLL_MS);
+    // A browser comes back by itself, unless the answer was none of a stream: 204 at the end, or an error on the way.
+    if (source.readyState === EventSource.CLOSED && !ended) setTimeout(() => listen(address, hear), POLL_MS);
   };
+}
+
+function show(text, on) {
+  if (!live) return;
+  live.textContent = text;
+  live.classList.toggle("on", on);
 }
 
 let due = 0;
 function refreshSoon(wait = 150) {
-  clearTimeout(due);
-  due = setTimeout(refresh, wait);
+  due ||= setTimeout(() => { due = 0; refresh(); }, wait);
 }
 
-function showEvent(data, source) {
+function showEvent(data) {
   const event = JSON.parse(data);
   const bar = document.querySelector("#progress");
   if (bar && event.progress >= bar.value) {
@@ -89,8 +103,9 @@ function showEvent(data, source) {
     document.querySelector("#percent").textContent = `${Math.round(event.progress)} %`;
     document.querySelector("#stage").textContent = event.message || event.stage || "";
   }
+  // An earlier run of the job may have ended too: the server knows when nothing more will come.
+  ended = ["completed", "failed", "cancelled", "quarantined"].includes(event.status);
   refreshSoon();
-  if (["completed", "failed", "cancelled", "quarantined"].includes(event.status)) source.close();
 }
 
 // -- buttons: <button data-ask="POST /jobs/x/cancel" data-body='{}' data-then="/ui/jobs/y">
@@ -101,11 +116,14 @@ document.addEventListener("click", async (event) => {
   if (button.dataset.sure && !confirm(button.dataset.sure)) return;
   const [method, path] = button.dataset.ask.split(" ");
   let body = button.dataset.body ? JSON.parse(button.dataset.body) : undefined;
-  if (button.dataset.chosen) body = { ids: [...document.querySelectorAll("input[name=chosen]:checked")].map((one) => one.value) };
+  if (button.dataset.chosen) {
+    body = { ids: [...document.querySelectorAll("input[name=chosen]:checked")].map((one) => one.value) };
+    if (!body.ids.length) return tell("choose some jobs first");
+  }
   button.disabled = true;
   try {
     const answer = await ask(method, path, body);
-    tell(button.dataset.told ?? "", "");
+    tell(outcome(answer), "");
     if (button.dataset.then) location.href = button.dataset.then.replace("{job_id}", encodeURIComponent(answer.job_id));
     else await refresh();
   } catch (error) {
@@ -114,6 +132,12 @@ document.addEventListener("click", async (event) => {
     button.disabled = false;
   }
 });
+
+function outcome(answer) {
+  if (!answer.retried) return "";
+  const refused = Object.values(answer.refused);
+  return `${answer.retried.length} jobs stand in their queues again` + (refused.length ? `; ${refused.length} do not: ${refused[0]}` : "");
+}
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("button[data-open]");

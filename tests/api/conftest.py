@@ -13,13 +13,13 @@ from redis_client.client import RedisClient
 from tests.support.web import Server, serve
 
 Setting = Callable[[str, object], None]
-HERE = "http://localhost"
+HERE, ME = "http://localhost", ("127.0.0.1", 50000)
 
 
 @pytest.fixture
 def web(client: RedisClient) -> Iterator[TestClient]:
     """This machine's own people: no token."""
-    with TestClient(create_app(), base_url=HERE, raise_server_exceptions=False) as made:
+    with TestClient(create_app(), base_url=HERE, raise_server_exceptions=False, client=ME) as made:
         yield made
 
 
@@ -27,7 +27,7 @@ def web(client: RedisClient) -> Iterator[TestClient]:
 def closed(client: RedisClient, setting: Setting) -> Iterator[TestClient]:
     """The same, where everybody needs a token."""
     setting("API_AUTH", "on")
-    with TestClient(create_app(), base_url=HERE, raise_server_exceptions=False) as made:
+    with TestClient(create_app(), base_url=HERE, raise_server_exceptions=False, client=ME) as made:
         yield made
 
 

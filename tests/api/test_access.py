@@ -116,17 +116,36 @@ def test_the_open_door_is_for_this_machine_alone(web: TestClient, setting: Setti
     assert web.get("/jobs").status_code == 200
     # Another site's name that was resolved to this machine.
     assert web.get("/jobs", headers={"Host": "evil.example"}).status_code == 421
+    # Somebody who comes through a proxy on this machine.
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        assert web.get("/jobs", headers={name: "8.8.8.8"}).status_code == 421
+    for odd in ("[x", "", "localhost.evil.example"):
+        assert web.get("/jobs", headers={"Host": odd}).status_code in {400, 421}
+        assert web.get("/", headers={"Host": odd, "Accept": "text/html"}).status_code in {400, 421}
+    with TestClient(web.app, base_url="http://localhost", client=("192.0.2.7", 50000)) as elsewhere:
+        assert elsewhere.get("/jobs").status_code == 421
     setting("API_HOST", "192.0.2.1")
     assert web.get("/jobs").status_code == 401
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[x"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
 )
 def test_a_write_that_another_site_sends_is_refused(web: TestClient, headers: dict[str, str]) -> None:
     answer = web.post("/jobs", json={"pipeline": "selftest"}, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:stagecrew:forged")
     assert web.get("/jobs").json()["jobs"] == []
+
+
+def test_nobody_fills_the_memory(closed: TestClient) -> None:
+    for path in ("/jobs", "/login"):
+        assert closed.post(path, content=b"x" * ((1 << 20) + 1)).status_code == 413
 
 
 def test_every_answer_carries_what_keeps_browsers_in_bounds(web: TestClient) -> None:

@@ -90,9 +90,35 @@ def test_when_redis_has_lost_the_events_the_records_tell_the_end(
     assert start_worker("worker-1", "--drain").wait() == 0
     client.get_client().delete(client.queue.key("events:one"))
     messages = list(read(web.get("/jobs/one/events").text.splitlines()))
-    assert [(event_id, event["status"], event["source"]) for event_id, event in messages] == [
-        (None, "completed", "sql")
-    ]
+    assert [(event["status"], event["source"]) for _, event in messages] == [("completed", "sql")]
+    again = web.get("/jobs/one/events", headers={"Last-Event-ID": str(messages[0][0])})
+    assert again.status_code == 204
+
+
+def test_a_job_that_was_asked_for_again_is_followed_to_its_new_end(
+    server: Server, client: RedisClient, start_worker: Start
+) -> None:
+    enqueue(client, "one", stages=2)
+    client.cancel("one")
+    client.retry("one")
+    seen = stream(server, "one")
+    assert next(event for event_id, event in seen if event_id)["status"] == "cancelled"
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait() == 0, worker.text()
+    assert [event["status"] for _, event in seen][-1] == "completed"
+
+
+def test_the_bell_survives_what_others_say_on_its_channel(server: Server, client: RedisClient) -> None:
+    enqueue(client, "one")
+    came: list[dict[str, Any]] = []
+    reader = threading.Thread(target=lambda: came.extend(event for _, event in stream(server, "one")))
+    reader.start()
+    wait_for(lambda: came or None, what="where it stands")
+    for odd in ("hello", "[]", "{}", "1"):
+        client.get_client().publish("job_progress", odd)
+    client.cancel("one")
+    reader.join(4)  # the look without a bell comes after five seconds
+    assert not reader.is_alive()
 
 
 def test_news_comes_at_once(server: Server, client: RedisClient) -> None:

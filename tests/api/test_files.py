@@ -58,7 +58,9 @@ def test_a_file_is_fetched_whole_and_in_ranges(web: TestClient) -> None:
     path = f"/artifacts/{bring(web, content).json()['sha256']}"
     whole = web.get(path)
     assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, content, "image/png")
-    assert whole.headers["content-disposition"] == "inline; filename*=UTF-8''flask.png"
+    assert whole.headers["content-disposition"] == f"inline; filename*=UTF-8''{path[-64:-52]}"
+    named = web.get(f"{path}?download=true&name=../../flask.png")
+    assert named.headers["content-disposition"] == "attachment; filename*=UTF-8''flask.png"
     assert "sandbox" in whole.headers["content-security-policy"]
     part = web.get(path, headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, content[10:20])

@@ -107,7 +107,8 @@ def test_budgets_are_set_and_costs_are_told(web: TestClient) -> None:
     assert web.get("/budgets").json()["budgets"] == [
         {"scope": "day:2026-01-31", "cap_usd": 5.0, "reserved_usd": 0.0, "spent_usd": 0.0}
     ]
-    assert web.put("/budgets/yesterday", json={"cap_usd": 5}).status_code == 422
+    for wrong in ("yesterday", "day:2026-99-99", "day:\u0661\u0661\u0661\u0661-01-01"):
+        assert web.put(f"/budgets/{wrong}", json={"cap_usd": 5}).status_code == 422
     assert web.put("/budgets/day:2026-01-31", json={"cap_usd": -1}).status_code == 422
     assert web.get("/costs?by=provider&days=7").json() == {"by": "provider", "days": 7, "costs": []}
     assert web.get("/costs/doubtful").json() == {"calls": []}

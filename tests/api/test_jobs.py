@@ -16,6 +16,13 @@ def job(**payload: Any) -> dict[str, Any]:
     return {"pipeline": "selftest", "payload": payload}
 
 
+def chain(length: int) -> dict[str, Any]:
+    link: dict[str, Any] = {"pipeline": "selftest"}
+    for _ in range(length - 1):
+        link = {"pipeline": "selftest", "then": link}
+    return link
+
+
 def submit(web: TestClient, job_id: str, **payload: Any) -> dict[str, Any]:
     answer = web.post("/jobs", json=job(**payload) | {"id": job_id})
     assert answer.status_code == 202, answer.text
@@ -83,6 +90,9 @@ def test_an_idempotency_key_names_one_job_of_a_tenant(web: TestClient) -> None:
         ({"pipeline": "selftest", "colour": "red"}, 422, "colour"),
         ({"pipeline": "product_video", "payload": {"product_name": "Cup", "images": ["/etc/passwd"]}}, 422, "https"),
         ({"pipeline": "selftest", "then": {"pipeline": "nope"}}, 422, "'nope' is unknown"),
+        ({"pipeline": "selftest", "then": chain(21)}, 422, "a chain has at most 20 jobs"),
+        ({"pipeline": "selftest", "then": chain(400)}, 422, "a chain has at most 20 jobs"),
+        ({"payload": {"product_name": "Cup", "logo": {"sha256": "x", "size": "y", "media_type": 1}}}, 422, "logo"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_stored(

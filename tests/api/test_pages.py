@@ -144,3 +144,17 @@ def test_pages_show_a_reader_no_buttons_and_a_tenant_no_fleet(
         assert "theirs" not in text
         assert "data-ask" not in text
     assert "not the fleet" in closed.get("/ui/workers").text
+
+
+def test_a_form_that_leaves_fields_empty_is_answered_and_pages_follow_each_other(
+    web: TestClient, client: RedisClient
+) -> None:
+    client.enqueue_many(client.prepare(f"job-{number:03}", {}, pipeline="selftest") for number in range(60))
+    first = web.get("/ui/jobs?status=&pipeline=selftest&tenant=&after=")
+    assert first.status_code == 200
+    older = re.search(r'href="(/ui/jobs[^"]*after=[^"]*)"', first.text)
+    assert older
+    second = web.get(older[1].replace("&amp;", "&"))
+    names = [re.findall(r'href="/ui/jobs/(job-\d+)"', page.text) for page in (first, second)]
+    assert sorted({*names[0], *names[1]}) == [f"job-{number:03}" for number in range(60)]
+    assert "pipeline=selftest" in older[1]

@@ -145,7 +145,7 @@ def test_a_film_in_chunks_is_the_film_in_one(tmp_path: Path) -> None:
     shares = [line["progress"] for line in said_two if "progress" in line]
     assert shares == sorted(shares)
     assert len(shares) > 5
-    beside = set(two["beside"].values())
+    beside = {*two["beside"].values(), *two["posters"]}
     assert {str(path) for path in parts.work_dir.iterdir()} == beside
     assert not list(parts.output.parent.glob(".*"))
 

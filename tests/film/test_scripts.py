@@ -361,5 +361,5 @@ def test_a_film_of_many_scripts_is_made_by_the_child_and_leaves_no_fonts_behind(
     )
     result = by_the_child(order.model_copy(update={"scenes": scenes}))[-1]["result"]
     assert (tmp_path / "film.mp4").stat().st_size > 100_000
-    assert {str(path) for path in (tmp_path / "work").iterdir()} == set(result["beside"].values())
+    assert {str(path) for path in (tmp_path / "work").iterdir()} == {*result["beside"].values(), *result["posters"]}
     assert "قارورة" in Path(result["beside"]["subtitles_srt"]).read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 import pool
 from api.app import create_app
+from database.engine import Database
 from pool import Bounds, Load, wanted
 from redis_client.client import RedisClient
 from redis_client.pools import find_pools
@@ -41,6 +42,41 @@ FEW = Bounds(1, 3)
 )
 def test_how_many_workers_are_wanted(now: int, load: Load, number: int) -> None:
     assert wanted(now, load, FEW, slots=1) == number
+
+
+class Quiet(pool.Pool):
+    """A pool whose workers are none."""
+
+    _now = 100.0
+
+    def run_for(self, seconds: int, load: Load) -> int:
+        """How many it aims at after so long under this load."""
+        for _ in range(seconds):
+            self._now += 1.0
+            self._scale(load, self._now)
+        return self.target
+
+
+def test_a_pool_may_rest_by_itself_and_by_order() -> None:
+    lazy = Quiet(Bounds(0, 4))
+    assert lazy.run_for(100, Load(0, 0, 0)) == 0
+    assert lazy.run_for(100, Load(50, 0, 60)) == 4
+    assert lazy.run_for(600, Load(0, 0, 0)) == 0
+    assert lazy.run_for(100, Load(1, 0, 0)) == 1
+    told = Quiet(Bounds(2, 4), target=2)
+    told._aim(1, 0.0)
+    assert told.run_for(100, Load(50, 0, 60)) == 1
+    told._aim(2, 0.0)
+    assert told.run_for(100, Load(50, 0, 60)) == 4
+
+
+def test_only_what_its_workers_can_take_counts(client: RedisClient, redis_url: str, sqlite_database: Database) -> None:
+    enqueue_many(client, 5)
+    main, other = "video_generation_queue", "selftest-queue"
+    assert pool._load((main,)).pending == 5
+    assert pool._load((other,)).pending == 0
+    client.pause(main)
+    assert pool._load((main, other)).pending == 0
 
 
 @pytest.fixture
@@ -151,7 +187,7 @@ def test_when_the_pool_is_killed_its_workers_hand_their_jobs_back(start_pool: St
 
 
 def test_it_obeys_orders_of_the_http_interface(start_pool: Start, client: RedisClient) -> None:
-    with TestClient(create_app(), base_url="http://localhost") as web:
+    with TestClient(create_app(), base_url="http://localhost", client=("127.0.0.1", 50000)) as web:
 
         def ask(what: str, **body: Any) -> Any:
             return web.post(f"/workers/{what}", json=body)
