@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,7 @@ from states import JobStatus
 HERE = Path(__file__).parent
 DAY_MS = 24 * 3600 * 1000
 PAGE, SHOWN = 50, 31
+CHART_SECONDS = 5
 NEWS_SECONDS, QUIET_SECONDS, TENANT_SECONDS = 0.5, 15.0, 3.0
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(HERE / "templates")
@@ -104,7 +106,7 @@ def overview(request: Request, caller: Looker) -> HTMLResponse:
     """The whole at a glance."""
     newest = page_of_jobs(caller, None, after=None, limit=10)["jobs"]
     running = page_of_jobs(caller, None, after=None, limit=20, status=JobStatus.PROCESSING)["jobs"]
-    hours = ended_by_hour(redis_client.database, tenant=caller.tenant)
+    hours = _hours(caller.tenant, int(time.monotonic() // CHART_SECONDS))
     ended = _sums(hours)
     today = costs(redis_client.database, "day", since_ms=_now() // DAY_MS * DAY_MS, tenant=caller.tenant)
     fleet = _fleet(caller)
@@ -225,6 +227,12 @@ async def news(request: Request, caller: Reader) -> Response:
                 await asyncio.sleep(NEWS_SECONDS)  # many words at once are one
 
     return StreamingResponse(words(), media_type="text/event-stream", headers=HEADERS)
+
+
+@lru_cache(maxsize=64)
+def _hours(tenant: str | None, _period: int) -> list[dict[str, Any]]:
+    """How the last hours went; counted once in a while, since a day may hold very many jobs."""
+    return ended_by_hour(redis_client.database, tenant=tenant)
 
 
 def _fleet(caller: Caller) -> dict[str, Any]:

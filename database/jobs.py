@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, Connection, bindparam, case, func, literal, select, text, tuple_, update
+from sqlalchemy import CTE, Connection, FromClause, bindparam, case, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from artifacts import Artifact
@@ -17,7 +17,7 @@ from database.prepared import Prepared
 from database.tables import DEAD_ROWS, Event, Job, Stage
 from database.uses import keep_artifact
 from errors import UnknownJob
-from states import DEAD, OPEN, JobStatus
+from states import DEAD, ENDED, OPEN, JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +204,14 @@ def list_jobs(
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """The newest jobs that match, newest first; `after`: created_ms and id of the last one of the page before."""
-    rows = Job.__table__ if status in {None, JobStatus.COMPLETED} else _few(status in OPEN)
+    rows: FromClause = _open_jobs() if status in OPEN else Job.__table__
     query = select(*(rows.c[name] for name in _LISTED)).order_by(rows.c.created_ms.desc(), rows.c.id.desc())
     wanted = {"status": status, "pipeline": pipeline, "queue": queue, "tenant": tenant, "parent_id": parent}
     for name, value in wanted.items():
         if value is not None:
             query = query.where(rows.c[name] == value)
+    if status in ENDED - {JobStatus.COMPLETED}:
+        query = query.where(text(DEAD_ROWS))  # word for word the index's own condition: only then it fits
     if after is not None:
         query = query.where(tuple_(rows.c.created_ms, rows.c.id) < after)
     with database.read() as connection:
@@ -222,16 +224,11 @@ _LISTED = (
 )
 
 
-def _few(is_open: bool) -> CTE:
-    """The open jobs, or those that ended badly, taken from the index that holds only them.
-
-    By themselves first: without statistics SQLite would rather go through all jobs in the order that is asked for.
-    """
-    condition = (
-        Job.finished_ms.is_(None) if is_open else text(DEAD_ROWS)
-    )  # an index fits when this is word for word its own
+def _open_jobs() -> CTE:
+    """The open jobs by themselves: without statistics SQLite would rather go through all in the order that is asked for."""
     columns = [getattr(Job, name) for name in (*_LISTED, "parent_id")]
-    return select(*columns).where(condition).cte("few").prefix_with("MATERIALIZED")
+    few = select(*columns).where(Job.finished_ms.is_(None)).cte("few")
+    return few.prefix_with("MATERIALIZED", dialect="sqlite")
 
 
 def list_dead(

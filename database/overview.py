@@ -11,7 +11,7 @@ from database.engine import Database, now_ms
 from database.tables import Job
 from states import JobStatus
 
-HOUR_MS = 3600 * 1000
+HOUR_MS, ASKED_BEFORE_HOURS = 3600 * 1000, 6
 
 
 def oldest_pending_seconds(database: Database, *, queues: Sequence[str] | None = None) -> float:
@@ -30,7 +30,10 @@ def ended_by_hour(database: Database, *, hours: int = 24, tenant: str | None = N
     query = (
         select(hour, Job.status, func.count().label("jobs"))
         # By the time of asking, which has an index: a job that ended lately was seldom asked for long before.
-        .where(Job.created_ms >= now_ms() - 2 * hours * HOUR_MS, Job.finished_ms >= now_ms() - hours * HOUR_MS)
+        .where(
+            Job.created_ms >= now_ms() - (hours + ASKED_BEFORE_HOURS) * HOUR_MS,
+            Job.finished_ms >= now_ms() - hours * HOUR_MS,
+        )
         .group_by(hour, Job.status)
     )
     if tenant is not None:

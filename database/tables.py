@@ -105,7 +105,7 @@ class Job(Base):
             "ix_jobs_open", "id", sqlite_where=text("finished_ms IS NULL"), postgresql_where=text("finished_ms IS NULL")
         ),
         # The few among many that people look for; the states of all others are read from the open rows.
-        Index("ix_jobs_dead", "finished_ms", sqlite_where=text(DEAD_ROWS), postgresql_where=text(DEAD_ROWS)),
+        Index("ix_jobs_dead", "status", "created_ms", sqlite_where=text(DEAD_ROWS), postgresql_where=text(DEAD_ROWS)),
         Index("ix_jobs_tenant_created", "tenant", "created_ms"),
         Index("ix_jobs_pipeline_created", "pipeline", "created_ms"),
         Index("ix_jobs_created", "created_ms"),

@@ -37,5 +37,7 @@ def upgrade() -> None:
     )
     dead = sa.text("status IN ('failed', 'quarantined', 'cancelled')")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_dead", ["finished_ms"], unique=False, sqlite_where=dead, postgresql_where=dead)
+        batch_op.create_index(
+            "ix_jobs_dead", ["status", "created_ms"], unique=False, sqlite_where=dead, postgresql_where=dead
+        )
         batch_op.create_index("ix_jobs_pipeline_created", ["pipeline", "created_ms"], unique=False)
