@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -294,8 +295,12 @@ def test_what_a_child_leaves_in_its_group_ends_with_it() -> None:
 
 
 def test_nothing_is_left_open() -> None:
-    def descriptors() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
+    def descriptors() -> set[tuple[str, str]]:
+        found = set()
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # the folder's own, while it is read
+                found.add((path.name, str(path.readlink())))
+        return found
 
     run(["true"], timeout_seconds=20)
     before = descriptors()
@@ -305,7 +310,8 @@ def test_nothing_is_left_open() -> None:
             run(FOREVER, timeout_seconds=0.05)
         with Child(["cat"]) as child:
             child.request(b"x", 20)
-    assert descriptors() == before
+    # What others have left may be closed meanwhile.
+    assert not descriptors() - before
     assert not registry
 
 
