@@ -239,6 +239,7 @@ def test_what_is_pushed_while_workers_come_and_go_is_not_lost(client: RedisClien
     redis = client.get_client()
     for number in range(3):
         worker = start_worker(f"worker-{number}", SWEEP_SECONDS="60")
+        worker.wait_for_event("worker_started")  # the one before may still be seen to wait
         wait_until_blocked(client)
         redis.rpush(MAIN, *(orjson.dumps({"id": f"theirs-{number}-{one}", "pipeline": "selftest"}) for one in range(3)))
         assert worker.stop() == 0
