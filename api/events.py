@@ -21,6 +21,8 @@ from states import ENDED
 
 # Without a bell: it is a hint, and may be lost with a connection. With Redis away SQL is asked as often.
 LOOK_SECONDS, AWAY_SECONDS = 5.0, 2.0
+# The records know of an end a moment before its event is there; when that never comes, it was lost with Redis.
+TOLD_SECONDS = 1.0
 AGAIN_MS = 2000
 STREAM_ID = r"^[0-9]{1,16}(-[0-9]{1,16})?$"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -48,6 +50,7 @@ async def follow(
 async def _events(bell: Bell, job_id: str, last_id: str) -> AsyncIterator[bytes]:
     yield f"retry: {AGAIN_MS}\n\n".encode()
     told: dict[str, Any] = {}
+    was_patient = False
     with bell.listen(job_id) as news:
         while True:
             news.clear()
@@ -62,16 +65,16 @@ async def _events(bell: Bell, job_id: str, last_id: str) -> AsyncIterator[bytes]
             if page:
                 continue
             status = await run_in_threadpool(redis_client.get_job_status, job_id)
-            if status["status"] in ENDED:
-                # It may have ended between the two looks; what the stream does not have, SQL tells.
-                if not (rest := await _rest(job_id, last_id)) and told.get("status") != status["status"]:
-                    # With an id, so that who comes back with it is told that this was all.
-                    yield _message(_of_row(status), f"{status['finished_ms']}-0")
-                for event in rest:
-                    yield _message(event, event.pop("id"))
+            if status["status"] in ENDED and told.get("status") == status["status"]:
                 return
+            if status["status"] in ENDED and was_patient:
+                # With an id, so that who comes back with it is told that this was all.
+                yield _message(_of_row(status), f"{status['finished_ms']}-0")
+                return
+            if status["status"] in ENDED:
+                was_patient, wait = True, TOLD_SECONDS
             # Before its first event, and while Redis is away, the records tell where it stands.
-            if (last_id == "0" or wait == AWAY_SECONDS) and _of_row(status) != told:
+            elif (last_id == "0" or wait == AWAY_SECONDS) and _of_row(status) != told:
                 told = _of_row(status)
                 yield _message(told, None)
             else:
@@ -84,13 +87,6 @@ async def _events(bell: Bell, job_id: str, last_id: str) -> AsyncIterator[bytes]
 
 async def _read(job_id: str, last_id: str) -> list[dict[str, Any]]:
     return await run_in_threadpool(read_events, redis_client.queue, job_id, last_id)
-
-
-async def _rest(job_id: str, last_id: str) -> list[dict[str, Any]]:
-    try:
-        return await _read(job_id, last_id)
-    except QueueUnavailable:
-        return []
 
 
 def _of_row(status: dict[str, Any]) -> dict[str, Any]:
