@@ -260,7 +260,7 @@ class Pool:
             self.members.remove(one)
             log.info("worker_ended", worker=one.name, code=code, reason=one.leaving)
             if code in HOPELESS and not self.stopping:
-                self.exit_code, self.stopping = (EXIT_CONFIG if code == EXIT_CONFIG else code), True
+                self.exit_code, self.stopping = code, True
             elif not one.leaving and code and not one.drains:
                 self._pause = FIRST_PAUSE_SECONDS if now - one.began > STEADY_SECONDS else self._pause * 2
                 self._pause = min(self._pause, LONGEST_PAUSE_SECONDS)

@@ -5,6 +5,7 @@ A wrong value stops the program at start with one sentence that names the settin
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 import re
@@ -217,6 +218,14 @@ def is_same_host(name: str, boot: str) -> bool:
     """Whether that was this machine: containers share its kernel, and a reboot keeps its name."""
     ours = this_host()
     return name == ours[0] or boot == ours[1]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as it is written."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def notify_socket() -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,7 +17,7 @@ from database.jobs import find_job
 from database.tokens import SCOPES, find_token, living_token
 from errors import InvalidInput, UnknownJob
 from redis_client import redis_client
-from settings import get_settings
+from settings import get_settings, is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "x-csrf-token"
@@ -55,6 +54,10 @@ class Caller:
             raise InvalidInput(f"tenant={named!r}: this token speaks for {self.tenant} alone; leave the tenant out")
         return named
 
+    def seen_tenant(self, named: str | None) -> str | None:
+        """The tenant whose things they look at; None: everybody's."""
+        return named if self.tenant is None else self.chosen_tenant(named)
+
     def wrote(self, action: str, target: str, **data: Any) -> None:
         """Note what they have done."""
         write_audit(redis_client.database, self.name, self.tenant, action, target, data or None)
@@ -64,14 +67,6 @@ def is_open() -> bool:
     """Whether this machine's own people need no token."""
     settings = get_settings()
     return settings.api_auth == "auto" and is_loopback(settings.api_host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as it is written."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def find_caller(request: Request) -> Caller | None:

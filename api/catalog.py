@@ -31,12 +31,4 @@ def show(name: Name, _caller: Reader) -> dict[str, Any]:
 
 def record(pipeline: Pipeline) -> dict[str, Any]:
     """A pipeline for programs; `files` are the fields that take what was uploaded."""
-    return {
-        "name": pipeline.name,
-        "title": pipeline.title,
-        "queue": pipeline.default_queue(),
-        "only_when_named": pipeline.only_when_named,
-        "stages": list(pipeline.stages),
-        "files": [*pipeline.file_fields, *pipeline.still_fields, *pipeline.sound_fields],
-        "schema": pipeline.payload.model_json_schema(),
-    }
+    return pipeline.record() | {"files": list(pipeline.uploads)}

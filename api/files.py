@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from api.access import Caller, Reader, Submitter, find_caller
+from api.access import Caller, Reader, Submitter, needs
 from api.fields import Digest, Tenant
 from api.problems import Problem
 from api.sessions import LONGEST_LINK_SECONDS, is_link, sign_link
@@ -29,6 +29,7 @@ MOST_NAME = 200
 # What a browser may show inside a page of ours; everything else is saved.
 SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "video/", "audio/", "text/plain", "text/vtt")
 router = APIRouter(tags=["files"])
+may_read = needs("read")  # asked only where no link is signed
 
 
 class Link(BaseModel):
@@ -85,7 +86,7 @@ def fetch(
     """A file that a job has made or names, whole or in ranges; with a token, or by a signed link."""
     if signature and not is_link(redis_client.database, sha256, expires, signature):
         raise Problem(HTTPStatus.FORBIDDEN, "this link is over, or was never made; ask for a new one", kind="link")
-    tenant = None if signature else _reader(request).tenant
+    tenant = None if signature else may_read(request).tenant
     artifact = find_artifact(redis_client.database, sha256, tenant=tenant)
     path = open_store().path(sha256)
     if artifact is None or not path.is_file():
@@ -130,12 +131,3 @@ def check_owned(caller: Caller, value: Any) -> None:
 def _plain(name: str) -> str:
     """A name without folders, and without what would steer a terminal."""
     return "".join(char for char in Path(name).name if char.isprintable()).strip(". ") or "file"
-
-
-def _reader(request: Request) -> Caller:
-    caller = find_caller(request)
-    if caller is None:
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED, "this needs a token or a signed link", headers={"WWW-Authenticate": "Bearer"}
-        )
-    return caller

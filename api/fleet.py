@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -104,21 +105,38 @@ def workers(_caller: FleetReader) -> dict[str, Any]:
 @router.get("/workers/health")
 def health(_caller: FleetReader) -> dict[str, Any]:
     """Whether all is well, and if not, why: healthy, warning or critical."""
-    return judge()
+    return judge(look())
 
 
-def judge() -> dict[str, Any]:
-    """The health of the fleet, with its reasons."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The fleet as it was seen in one look; None is what could not be seen, for the `trouble`."""
+
+    queues: list[dict[str, Any]] | None = None
+    workers: list[dict[str, Any]] | None = None
+    oldest_seconds: float = 0.0
+    trouble: str = ""
+
+
+def look() -> Sight:
+    """Ask the records and Redis once."""
     try:
-        counts = redis_client.queues()
+        queues = redis_client.queues()
         oldest = oldest_pending_seconds(redis_client.database)
     except HostTrouble as error:
-        return _health("critical", [str(error)])
+        return Sight(trouble=str(error))
     try:
-        living = [one for one in redis_client.workers() if not one["stopping"]]
+        return Sight(queues, redis_client.workers(), oldest)
     except StagecrewError as error:
-        return _health("critical", [str(error)])
-    pending = sum(int(queue.get(JobStatus.PENDING, 0)) for queue in counts)
+        return Sight(queues, None, oldest, str(error))
+
+
+def judge(seen: Sight) -> dict[str, Any]:
+    """The health of the fleet, with its reasons."""
+    if seen.queues is None or seen.workers is None:
+        return _health("critical", [seen.trouble])
+    living, oldest = [one for one in seen.workers if not one["stopping"]], seen.oldest_seconds
+    pending = sum(int(queue.get(JobStatus.PENDING, 0)) for queue in seen.queues)
     reasons = []
     if not living:
         reasons.append("no living worker; start one: python worker.py worker-1")

@@ -33,9 +33,15 @@ def form_of(pipeline: Pipeline) -> tuple[list[Field], list[Field]]:
     schema = pipeline.payload.model_json_schema()
     definitions = schema.get("$defs", {})
     required = set(schema.get("required", ()))
-    files = {*pipeline.file_fields, *pipeline.still_fields, *pipeline.sound_fields}
     fields = [
-        _field(name, found, name in required, definitions, several=name in pipeline.file_fields, is_file=name in files)
+        _field(
+            name,
+            found,
+            name in required,
+            definitions,
+            several=name in pipeline.file_fields,
+            is_file=name in pipeline.uploads,
+        )
         # What a pipeline makes comes before what it may cost.
         for name, found in sorted(schema["properties"].items(), key=lambda pair: pair[0] in PaidPayload.model_fields)
     ]

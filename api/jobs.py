@@ -118,10 +118,10 @@ def page_of_jobs(
     caller: Caller, tenant: str | None, *, after: str | None, limit: int, **filters: str | None
 ) -> dict[str, Any]:
     """A page of the jobs that this caller may see."""
-    if caller.tenant is not None:
-        tenant = caller.chosen_tenant(tenant)
     wanted = {name: value for name, value in filters.items() if value is not None}
-    rows = list_jobs(redis_client.database, tenant=tenant, after=read_mark(after), limit=limit + 1, **wanted)
+    rows = list_jobs(
+        redis_client.database, tenant=caller.seen_tenant(tenant), after=read_mark(after), limit=limit + 1, **wanted
+    )
     more = len(rows) > limit
     return {"jobs": [_named(row) for row in rows[:limit]], "next": mark(rows[limit - 1]) if more else None}
 
@@ -197,9 +197,7 @@ def dead(
     caller: Reader, pipeline: Name | None = None, tenant: Tenant | None = None, limit: PageSize = 50
 ) -> dict[str, Any]:
     """The jobs that failed or were put aside: where and why; the newest end first."""
-    if caller.tenant is not None:
-        tenant = caller.chosen_tenant(tenant)
-    rows = list_dead(redis_client.database, pipeline=pipeline, tenant=tenant, limit=limit)
+    rows = list_dead(redis_client.database, pipeline=pipeline, tenant=caller.seen_tenant(tenant), limit=limit)
     return {"jobs": [_named(row) for row in rows]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
@@ -11,10 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from api.access import FleetReader
-from api.fleet import judge
+from api.fleet import judge, look
 from database.charges import OPEN as OPEN_CALLS
 from database.costs import costs, count_calls
-from database.overview import oldest_pending_seconds
 from errors import StagecrewError
 from redis_client import redis_client
 from states import OPEN
@@ -52,25 +52,32 @@ class _Fleet:
 
     def collect(self) -> Iterator[Metric]:
         """Every metric."""
-        yield _gauge("health", "0 healthy, 1 warning, 2 critical.", LEVELS[judge()["status"]])
-        for part in (_records, _workers):
-            try:
-                yield from list(part())
-            except StagecrewError:
-                continue  # `health` says so
+        seen = look()
+        yield _gauge("health", "0 healthy, 1 warning, 2 critical.", LEVELS[judge(seen)["status"]])
+        if seen.queues is not None:
+            yield from _queues(seen.queues, seen.oldest_seconds)
+        if seen.workers is not None:
+            yield from _workers(seen.workers)
+        try:
+            yield from list(_money())
+        except StagecrewError:
+            return  # `health` says so
 
 
-def _records() -> Iterator[Metric]:
-    """What SQL knows."""
+def _queues(queues: list[dict[str, Any]], oldest_seconds: float) -> Iterator[Metric]:
+    """What stands where."""
     jobs = GaugeMetricFamily(f"{PREFIX}queue_jobs", "Open jobs in a queue, by status.", labels=("queue", "status"))
     paused = GaugeMetricFamily(f"{PREFIX}queue_paused", "Whether a queue is paused.", labels=("queue",))
-    for queue in redis_client.queues():
+    for queue in queues:
         paused.add_metric((queue["queue"],), int(queue["paused"]))
         for status in sorted(OPEN):
             jobs.add_metric((queue["queue"], status), int(queue.get(status, 0)))
     yield from (jobs, paused)
-    oldest = oldest_pending_seconds(redis_client.database)
-    yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", oldest)
+    yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", oldest_seconds)
+
+
+def _money() -> Iterator[Metric]:
+    """What the ledger of paid calls holds."""
     spent = CounterMetricFamily(
         f"{PREFIX}charges_usd", "What the ledger of paid calls holds, in USD.", labels=("provider",)
     )
@@ -83,9 +90,8 @@ def _records() -> Iterator[Metric]:
     yield calls
 
 
-def _workers() -> Iterator[Metric]:
+def _workers(living: list[dict[str, Any]]) -> Iterator[Metric]:
     """What the living workers say of themselves."""
-    living = redis_client.workers()
     yield _gauge("workers", "Living workers.", len(living))
     yield _gauge("slots", "Their slots.", sum(one["slots"] for one in living))
     yield _gauge("slots_used", "Slots in which a job runs.", sum(len(one["jobs"]) for one in living))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -33,14 +33,8 @@ def spent(
     caller: Reader, by: By = "day", days: Annotated[int, Query(ge=1, le=3660)] = 30, tenant: Tenant | None = None
 ) -> dict[str, Any]:
     """What paid calls have cost in the last days, by day (UTC), tenant, provider, pipeline or job."""
-    if caller.tenant is not None:
-        tenant = caller.chosen_tenant(tenant)
     since = int((time.time() - days * DAY_SECONDS) * 1000)
-    rows = costs(redis_client.database, by, since_ms=since, tenant=tenant)
-    if by == "day":
-        rows = [
-            row | {"key": datetime.fromtimestamp(int(row["key"]) * DAY_SECONDS, UTC).date().isoformat()} for row in rows
-        ]
+    rows = costs(redis_client.database, by, since_ms=since, tenant=caller.seen_tenant(tenant))
     return {"by": by, "days": days, "costs": rows}
 
 

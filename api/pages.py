@@ -22,7 +22,7 @@ from api import views
 from api.access import Caller, Reader, find_caller
 from api.events import HEADERS
 from api.fields import JobId, Name, Tenant
-from api.fleet import judge
+from api.fleet import judge, look
 from api.forms import form_of
 from api.jobs import page_of_jobs
 from api.problems import Problem
@@ -34,11 +34,11 @@ from database.costs import costs
 from database.family import find_children
 from database.jobs import find_events, find_stages, list_dead
 from database.overview import ended_by_hour
-from errors import HostTrouble
+from errors import InvalidInput
 from pipeline.catalog.base import find_pipeline, pipelines
 from redis_client import redis_client
 from redis_client.why import why as find_reason
-from states import JobStatus
+from states import ENDED, JobStatus
 
 HERE = Path(__file__).parent
 DAY_MS = 24 * 3600 * 1000
@@ -152,7 +152,7 @@ def job(request: Request, job_id: JobId, caller: Looker) -> HTMLResponse:
     row |= {name: live[name] for name in ("progress", "stage")}
     try:
         planned = find_pipeline(row["pipeline"]).stages
-    except Exception:  # noqa: BLE001 - a pipeline that this version does not have is still looked at
+    except InvalidInput:  # a pipeline that this version does not have is still looked at
         planned = ()
     done = dict.fromkeys(stage["stage"] for stage in row["stages"])
     return render(
@@ -166,7 +166,7 @@ def job(request: Request, job_id: JobId, caller: Looker) -> HTMLResponse:
         words=views.words_of(row),
         charges=find_charges(database, job_id),
         children=find_children(database, job_id),
-        is_ended=views.is_ended(row["status"]),
+        is_ended=row["status"] in ENDED,
         stages=list(dict.fromkeys((*planned, *done))) if row["pipeline"] != "selftest" else list(done),
     )
 
@@ -192,8 +192,6 @@ def money(request: Request, caller: Looker) -> HTMLResponse:
         name: costs(redis_client.database, name, since_ms=since, tenant=caller.tenant, limit=SHOWN)
         for name in ("day", "provider", "pipeline", "job")
     }
-    for row in by["day"]:
-        row["key"] = views.moment(int(row["key"]) * DAY_MS)[:10]
     caps = [] if caller.tenant else budgets(redis_client.database)
     return render(request, "costs.html", caller, by=by, budgets=caps)
 
@@ -239,11 +237,8 @@ def _fleet(caller: Caller) -> dict[str, Any]:
     """Queues, workers and their health, for those who may see the fleet."""
     if caller.tenant is not None:
         return {"health": None, "workers": [], "queues": []}
-    try:
-        found = redis_client.workers()
-    except HostTrouble:
-        found = []
-    return {"health": judge(), "workers": found, "queues": redis_client.queues()}
+    seen = look()
+    return {"health": judge(seen), "workers": seen.workers or [], "queues": seen.queues or []}
 
 
 def _sums(hours: list[dict[str, Any]]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from artifacts import Artifact, find_artifacts
-from states import ENDED, JobStatus
+from states import DEAD, JobStatus
 
 WIDTH, LEAST_WIDTH = 1000.0, 3.0
 CHART_WIDTH, CHART_HEIGHT, HOURS = 480.0, 96.0, 24
@@ -115,7 +115,7 @@ def chart(hours: Sequence[dict[str, Any]], now_ms: int) -> list[dict[str, Any]]:
     counts = []
     for number in range(HOURS):
         row = by_hour.get((first + number) * HOUR_MS, {})
-        bad = sum(int(row.get(status, 0)) for status in (JobStatus.FAILED, JobStatus.QUARANTINED))
+        bad = sum(int(row.get(status, 0)) for status in DEAD)
         counts.append((int(row.get(JobStatus.COMPLETED, 0)), bad))
     most = max(1, *(good + bad for good, bad in counts))
     step = CHART_WIDTH / HOURS
@@ -130,11 +130,6 @@ def chart(hours: Sequence[dict[str, Any]], now_ms: int) -> list[dict[str, Any]]:
         }
         for number, (good, bad) in enumerate(counts)
     ]
-
-
-def is_ended(status: str) -> bool:
-    """Whether nothing more will happen to it by itself."""
-    return status in ENDED
 
 
 def _shown(artifact: Artifact) -> str:

@@ -35,8 +35,6 @@ def costs(
         return
     since = datetime.now(UTC) - timedelta(days=days)
     rows = find_costs(redis_client.database, by, since_ms=int(since.timestamp() * 1000), tenant=tenant)  # type: ignore[arg-type]
-    if by == "day":
-        rows = [row | {"key": datetime.fromtimestamp(int(row["key"]) * 86400, UTC).date().isoformat()} for row in rows]
     if warning := prices.warning():
         complain(warning)
     _show(rows, as_json, (by, "USD", "of it estimated", "calls", "made again", "orphans"), _cost_row)

@@ -176,15 +176,7 @@ def pipeline_record(pipeline: Pipeline) -> dict[str, Any]:
         }
         for name, field in pipeline.payload.model_fields.items()
     ]
-    return {
-        "name": pipeline.name,
-        "title": pipeline.title,
-        "queue": pipeline.default_queue(),
-        "only_when_named": pipeline.only_when_named,
-        "stages": list(pipeline.stages),
-        "fields": fields,
-        "schema": pipeline.payload.model_json_schema(),
-    }
+    return pipeline.record() | {"fields": fields}
 
 
 def pipelines_view(records: Sequence[dict[str, Any]]) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import func, select
@@ -50,7 +51,14 @@ def costs(
         query = query.where(Charge.tenant == tenant)
     with database.read() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
+    if by == "day":
+        rows = [row | {"key": _day(int(row["key"]))} for row in rows]
     return [row | {name: float(row[name] or 0) for name in ("cost_usd", "estimated_usd")} for row in rows]
+
+
+def _day(number: int) -> str:
+    """The date of a UTC day, counted from 1970 on."""
+    return datetime.fromtimestamp(number * DAY_MS / 1000, UTC).date().isoformat()
 
 
 def count_calls(database: Database, state: str) -> int:

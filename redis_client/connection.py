@@ -6,7 +6,6 @@ what it popped. Here a command is sent once; only idempotent scripts are repeate
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import threading
 import time
@@ -33,7 +32,7 @@ from redis.retry import Retry
 
 import embedded
 from errors import HostTrouble, InvalidInput, QueueUnavailable
-from settings import get_settings
+from settings import get_settings, is_loopback
 
 COMMAND_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -125,7 +124,7 @@ class Connections:
         secret = get_settings().redis_url
         url = self._url or (secret.get_secret_value() if secret else None)
         parts = urlsplit(url or "")
-        if parts.scheme not in {"redis", "rediss"} or _is_loopback(parts.hostname or "localhost"):
+        if parts.scheme not in {"redis", "rediss"} or is_loopback(parts.hostname or "localhost"):
             return
         if parts.scheme == "redis" and not parts.password and not get_settings().redis_allow_insecure:
             raise InvalidInput(
@@ -159,13 +158,6 @@ def _embedded_socket() -> str:
         return embedded.ensure().socket_path
     except HostTrouble as error:
         raise QueueUnavailable(str(error), retry_after=error.retry_after) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _refuse_unfit(client: redis.Redis) -> None:

@@ -92,6 +92,22 @@ class Pipeline:
         """Where its jobs stand unless somebody says otherwise."""
         return self.queue or get_settings().queue_namespace
 
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """Every field that names files."""
+        return (*self.file_fields, *self.still_fields, *self.sound_fields)
+
+    def record(self) -> dict[str, Any]:
+        """What programs are told of it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "queue": self.default_queue(),
+            "only_when_named": self.only_when_named,
+            "stages": list(self.stages),
+            "schema": self.payload.model_json_schema(),
+        }
+
 
 @cache
 def pipelines() -> dict[str, Pipeline]:
