@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 
 from database.engine import Database
 from database.tables import Job
+from log import take_lines
+from redis_client import scripts
 from redis_client.client import RedisClient
 from tests.soak.rules import watch_rows
 from tests.support.actors import Stage, keep_time
@@ -54,6 +56,10 @@ def sim(redis_url: str, sqlite_template: Path, state_dir: Path, setting: Callabl
             client = RedisClient(url=redis_url, database=database)
             client.get_client().flushall()
             client.get_client().set(client.queue.key("canary"), 1)
+            # What the process and the server keep of others would make another history of the same seed.
+            take_lines()
+            for path in scripts.LUA.glob("*.lua"):
+                client.get_client().script_load(scripts.load_script(path.stem).source)
             stage = Stage(clock, seed)
             stage.install(patch)
             simulation = Simulation(client, stage, patch)
