@@ -245,6 +245,7 @@ def test_what_is_pushed_while_workers_come_and_go_is_not_lost(client: RedisClien
         assert worker.stop() == 0
     last = start_worker("last", SWEEP_SECONDS="0.3")
     wait_for(lambda: len(client.list_jobs(status="completed")) == 9, what=lambda: f"9 jobs: {client.list_jobs()}")
+    wait_for(lambda: not redis.llen(MAIN), what="a worker that has heard the bells of those before it")
     assert last.stop() == 0
     assert_completed_once(client)
     assert_agree(client, workers=0)
