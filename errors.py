@@ -80,7 +80,11 @@ class JobFailed(StagecrewError):
         self.status = status
 
 
-class UnknownJob(StagecrewError):
+class Unknown(StagecrewError):
+    """Nothing that whoever asks may see has this id."""
+
+
+class UnknownJob(Unknown):
     """No job has this id."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import access, fleet, keeping, mending, money
+from cli import access, fleet, keeping, mending, money, webhooks
 from cli.door import (
     EXIT_AGAIN,
     AsJson,
@@ -67,6 +67,7 @@ app.add_typer(fleet.app)
 app.add_typer(money.app)
 app.add_typer(keeping.app)
 app.add_typer(access.app)
+app.add_typer(webhooks.app)
 
 
 @app.callback()
@@ -92,6 +93,9 @@ def enqueue(
     ] = None,
     then: Annotated[
         str | None, typer.Option("--then", metavar="JSON", help="The job that follows: pipeline, payload, take ...")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Who is told of its end; see `jobs.py webhook`.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no stage of an earlier job.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and print its result.")] = False,
@@ -122,6 +126,7 @@ def enqueue(
         reuse=not fresh,
         groups=groups or (),
         then=read_object("--then", then),
+        webhook=None if webhook is None else {"url": webhook},
         roots=ANYWHERE,
     )
     if count is None:

@@ -24,6 +24,7 @@ from errors import InvalidInput
 ROOT = Path(__file__).resolve().parent
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+PLACE_PATTERN = r"^(\[[0-9a-f:]+\]|[a-z0-9.-]+):[0-9]{1,5}$"
 # A longer near miss than this is another program's setting, not a typing error of ours.
 NEAR_MISS = 0.88
 
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
     api_auth: Literal["auto", "on"] = "auto"
+    webhook_own_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -119,7 +121,14 @@ class Settings(BaseSettings):
     def _paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("moderation_deny", mode="before")
+    @field_validator("webhook_own_hosts", mode="after")
+    @classmethod
+    def _places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in value if not re.fullmatch(PLACE_PATTERN, one)]:
+            raise ValueError(f"{wrong[0]!r}: write host:port, such as 127.0.0.1:9000 or app.internal:443")
+        return value
+
+    @field_validator("moderation_deny", "webhook_own_hosts", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -22,6 +22,14 @@ ENDED = frozenset(JobStatus) - OPEN
 DEAD = frozenset({JobStatus.FAILED, JobStatus.QUARANTINED})
 
 
+# Events of a job that others can be told of (webhooks); what is not named otherwise: its ends, and when a person is needed.
+TELLABLE = (
+    *("processing", "stage_completed", "retry_scheduled", "needs_a_person", "child_needs_a_person"),
+    *("completed", "failed", "cancelled", "quarantined"),
+)
+TOLD_UNASKED = TELLABLE[3:]
+
+
 class StageStatus(StrEnum):
     """Where one stage, or one item of a stage, stands."""
 

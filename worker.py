@@ -26,6 +26,7 @@ from counters import snapshot
 from daemon.arguments import WORKER_ID, is_worker_id, parse_arguments
 from daemon.beat import Beat
 from daemon.collector import Collector
+from daemon.courier import HOSTS, Courier
 from daemon.crew import Crew, Lane, Running, parse_lanes
 from daemon.fetcher import Fetcher
 from daemon.housekeeping import Health, Housekeeping
@@ -92,8 +93,8 @@ class Worker:
         self._drain_looked_at = float("-inf")
         self._state_lock = threading.Lock()
         self.store = open_store()
-        # One connection a slot and branch, and some for beat-free housekeeping.
-        get_database(pool_size=len(self.crew.slots) + 4)
+        # One connection a slot and branch, and some for housekeeping and the courier.
+        get_database(pool_size=len(self.crew.slots) + 4 + HOSTS)
         self.desk = Desk(self)
         self.house = Housekeeping(
             self.client,
@@ -114,6 +115,7 @@ class Worker:
             record=self.record,
             lost=self.house.take_lost,
         )
+        self.courier = Courier(self.desk.writes.database, self.worker_id, settings.webhook_own_hosts)
         self.fetcher = Fetcher(
             self.client.queue, self.crew, self.health, self, self.house.hurry, self.house.doubt_redis
         )
@@ -125,7 +127,12 @@ class Worker:
         self.signals.listen()  # first: told to stop while it starts, it ends in order
         self._open()
         self.running = True
-        for name, body in (("beat", self.beat.run), ("housekeeping", self.house.run), ("fetcher", self.fetcher.run)):
+        for name, body in (
+            ("beat", self.beat.run),
+            ("housekeeping", self.house.run),
+            ("fetcher", self.fetcher.run),
+            ("courier", self.courier.run),
+        ):
             threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True).start()
         self.crew.start(self.desk.run_job, freed=self.fetcher.hear, died=self.died)
         log.info("worker_started", queues=self.crew.queues, slots=len(self.crew.slots), pid=os.getpid())
@@ -177,6 +184,7 @@ class Worker:
         self.fetcher.stop()
         self.beat.stop()
         self.house.stop()
+        self.courier.stop()
         registry.close_all()
         process.kill_children()
         with suppress(HostTrouble):

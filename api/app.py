@@ -7,7 +7,21 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import catalog, events, files, fleet, health, jobs, login, metrics, money, pages, problems, webhooks_in
+from api import (
+    catalog,
+    events,
+    files,
+    fleet,
+    health,
+    jobs,
+    login,
+    metrics,
+    money,
+    pages,
+    problems,
+    webhooks,
+    webhooks_in,
+)
 from api.headers import SafeHeaders
 from redis_client import redis_client
 from redis_client.events import Bell
@@ -35,7 +49,7 @@ def create_app() -> FastAPI:
     app.state.bell = Bell(redis_client.queue)
     app.add_middleware(SafeHeaders)
     problems.install(app)
-    for room in (health, metrics, catalog, jobs, events, files, money, fleet, webhooks_in, login):
+    for room in (health, metrics, catalog, jobs, events, files, money, fleet, webhooks, webhooks_in, login):
         app.include_router(room.router)
     pages.install(app)
     return app

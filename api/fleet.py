@@ -13,6 +13,7 @@ from api.access import Caller, FleetReader, Operator
 from api.fields import Body, Name, Reason, Tenant
 from api.problems import Problem
 from database.controls import controls
+from database.jobs import count_unread
 from database.overview import oldest_pending_seconds
 from errors import HostTrouble, InvalidInput, StagecrewError
 from redis_client import redis_client
@@ -151,12 +152,17 @@ def judge(seen: Sight) -> dict[str, Any]:
 
 @router.get("/workers/queue-stats")
 def queue_stats(_caller: FleetReader) -> dict[str, Any]:
-    """How many jobs stand in each queue: pending (ready, delayed or parked), in progress; and all of them together."""
-    rows = [_stats(one) for one in redis_client.queues()]
+    """How many jobs stand in each queue, and all together: pending (ready, delayed or parked), in progress, and ready.
+
+    Those that are ready are completed, and nobody has asked for their result yet.
+    """
+    unread = count_unread(redis_client.database)
+    rows = [_stats(one, unread) for one in redis_client.queues()]
     summary = {
         "total_queues": len(rows),
         "active_queues": sum(1 for row in rows if row["pending"] or row["in_progress"]),
         "total_pending": sum(row["pending"] for row in rows),
+        "total_ready": sum(row["ready"] for row in rows),
         "total_in_progress": sum(row["in_progress"] for row in rows),
     }
     return {"summary": summary, "queues": rows}
@@ -223,11 +229,12 @@ def _queue(name: str) -> dict[str, Any]:
     return next((one for one in redis_client.queues() if one["queue"] == name), {"queue": name})
 
 
-def _stats(queue: dict[str, Any]) -> dict[str, Any]:
+def _stats(queue: dict[str, Any], unread: dict[str, int]) -> dict[str, Any]:
     return {
         "queue": queue["queue"],
         "paused": queue["paused"],
         "pending": int(queue.get(JobStatus.PENDING, 0)) + int(queue.get(JobStatus.WAITING, 0)),
+        "ready": unread.get(queue["queue"], 0),
         "in_progress": int(queue.get(JobStatus.PROCESSING, 0)),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ class NewJob(Body):
     groups: list[Name] = Field(default_factory=list, max_length=32)
     reuse: bool = Field(True, description="reuse equal stages of earlier jobs")
     then: dict[str, Any] | None = Field(None, description="the job that follows: pipeline, payload, take ...")
+    webhook: dict[str, Any] | None = Field(None, description="who is told of this job: url, and events")
 
 
 class Replay(Body):
@@ -49,6 +51,12 @@ class Replay(Body):
     from_stage: Name = Field(alias="from")
     payload: dict[str, Any] = Field(default_factory=dict, description="fields that are different")
     id: JobId | None = None
+
+
+class Chosen(Body):
+    """Which jobs."""
+
+    ids: list[JobId] = Field(min_length=1, max_length=MOST_AT_ONCE)
 
 
 class Several(Body):
@@ -83,6 +91,7 @@ def submit(
         "reuse": given.reuse,
         "groups": given.groups,
         "then": given.then,
+        "webhook": given.webhook,
     }
     try:
         # A path would be one of this machine, which whoever asks has no business with.
@@ -130,6 +139,7 @@ def page_of_jobs(
 def show(job_id: JobId, caller: Reader, debug: bool = False) -> dict[str, Any]:
     """Everything about a job: where it stands, its stages, events, charges; a traceback for admins with `debug`."""
     row = caller.job(job_id)
+    redis_client.fetch(row)
     shows_all = debug and caller.may("admin")
     live = redis_client.get_job_status(job_id)
     return {
@@ -145,7 +155,7 @@ def show(job_id: JobId, caller: Reader, debug: bool = False) -> dict[str, Any]:
 @router.get("/jobs/{job_id}/status")
 def stand(job_id: JobId, caller: Reader) -> dict[str, Any]:
     """Where a job stands, in short."""
-    caller.job(job_id)
+    redis_client.fetch(caller.job(job_id))
     return redis_client.get_job_status(job_id)
 
 
@@ -169,6 +179,14 @@ def cancel(job_id: JobId, caller: Submitter) -> dict[str, Any]:
     redis_client.cancel(job_id)
     caller.wrote("cancel", job_id)
     return redis_client.get_job_status(job_id)
+
+
+@router.post("/jobs/cancel", status_code=status.HTTP_202_ACCEPTED)
+def cancel_several(given: Chosen, caller: Submitter) -> dict[str, Any]:
+    """Cancel jobs, at most 1,000 at a time."""
+    done, refused = _each(caller, given.ids, redis_client.cancel)
+    caller.wrote("cancel_several", f"{len(done)} jobs", ids=done)
+    return {"cancelled": done, "refused": refused}
 
 
 @router.post("/jobs/{job_id}/retry", status_code=status.HTTP_202_ACCEPTED)
@@ -210,16 +228,22 @@ def retry_dead(given: Several, caller: Submitter) -> dict[str, Any]:
         raise InvalidInput("give ids, or what the jobs must match, not both")
     else:
         ids = given.ids
-    asked, refused = [], {}
+    asked, refused = _each(caller, ids, redis_client.retry)
+    caller.wrote("retry_dead", f"{len(asked)} jobs", ids=asked)
+    return {"retried": asked, "refused": refused}
+
+
+def _each(caller: Caller, ids: Sequence[str], move: Callable[[str], Any]) -> tuple[list[str], dict[str, str]]:
+    """Do something to jobs that this caller may see: to which it was done, and why not to the others."""
+    done, refused = [], {}
     for job_id in ids:
         try:
             caller.job(job_id)
-            redis_client.retry(job_id)
-            asked.append(job_id)
+            move(job_id)
+            done.append(job_id)
         except StagecrewError as error:  # somebody else was faster
             refused[job_id] = str(error)
-    caller.wrote("retry_dead", f"{len(asked)} jobs", ids=asked)
-    return {"retried": asked, "refused": refused}
+    return done, refused
 
 
 def _id_of(tenant: str, pipeline: str, key: str | None) -> str:

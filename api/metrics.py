@@ -32,6 +32,7 @@ HELP = {
     "stage_seconds": "How long they took, in seconds.",
     "repairs": "Times that the reconciler found something to repair in Redis.",
     "health_checks": "Looks of a worker at itself, by whether it was in trouble.",
+    "webhooks": "Tries to tell somebody of an event, by how they went.",
     "calls": "Paid calls that were settled.",
     "call_cost_usd": "What they cost, in USD.",
     "calls_unanswered": "Paid calls whose answer never came.",

@@ -27,6 +27,7 @@ from api.forms import form_of
 from api.jobs import page_of_jobs
 from api.problems import Problem
 from api.sessions import csrf_of
+from api.webhooks import page_of_deliveries
 from database.budgets import budgets
 from database.charges import find_charges
 from database.controls import controls
@@ -34,11 +35,12 @@ from database.costs import costs
 from database.family import find_children
 from database.jobs import find_events, find_stages, list_dead
 from database.overview import ended_by_hour
+from database.webhooks import list_webhooks
 from errors import InvalidInput
 from pipeline.catalog.base import find_pipeline, pipelines
 from redis_client import redis_client
 from redis_client.why import why as find_reason
-from states import ENDED, JobStatus
+from states import ENDED, TELLABLE, TOLD_UNASKED, JobStatus
 
 HERE = Path(__file__).parent
 DAY_MS = 24 * 3600 * 1000
@@ -166,6 +168,7 @@ def job(request: Request, job_id: JobId, caller: Looker) -> HTMLResponse:
         words=views.words_of(row),
         charges=find_charges(database, job_id),
         children=find_children(database, job_id),
+        deliveries=page_of_deliveries(caller, None, job_id=job_id, limit=PAGE),
         is_ended=row["status"] in ENDED,
         stages=list(dict.fromkeys((*planned, *done))) if row["pipeline"] != "selftest" else list(done),
     )
@@ -194,6 +197,20 @@ def money(request: Request, caller: Looker) -> HTMLResponse:
     }
     caps = [] if caller.tenant else budgets(redis_client.database)
     return render(request, "costs.html", caller, by=by, budgets=caps)
+
+
+@router.get("/ui/webhooks")
+def webhooks(request: Request, caller: Looker) -> HTMLResponse:
+    """Who is told of what, and how it got there."""
+    return render(
+        request,
+        "webhooks.html",
+        caller,
+        webhooks=list_webhooks(redis_client.database, caller.tenant),
+        deliveries=page_of_deliveries(caller, None, limit=PAGE),
+        events=TELLABLE,
+        unasked=TOLD_UNASKED,
+    )
 
 
 @router.get("/ui/new")

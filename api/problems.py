@@ -22,7 +22,7 @@ from errors import (
     StagecrewError,
     Taken,
     TooLarge,
-    UnknownJob,
+    Unknown,
     Unsupported,
 )
 
@@ -50,7 +50,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 # The first that fits; the classes stand before those they are made of.
 STATUSES: tuple[tuple[type[StagecrewError], HTTPStatus], ...] = (
-    (UnknownJob, HTTPStatus.NOT_FOUND),
+    (Unknown, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Unsupported, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),

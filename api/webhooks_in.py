@@ -10,8 +10,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.signatures import verify
 from errors import InvalidInput, QueueUnavailable, Refused
+from pipeline.signatures import verify
 from redis_client import gates, redis_client
 from redis_client.connection import queue_errors
 from settings import get_settings

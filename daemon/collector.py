@@ -12,6 +12,7 @@ import structlog
 
 from artifacts import LocalStore
 from database.charges import stray_calls
+from database.deliveries import forget_deliveries
 from database.engine import Database
 from database.keeping import delete_ended, forget_marked, keeps_as, mark_unused, unknown_files
 from database.outbox import post
@@ -26,6 +27,7 @@ STORE_PARTS = 256
 # A file that no row knows was stored by somebody who may still be about to commit; an upload may wait for its job.
 UNKNOWN_SECONDS = 24 * 3600.0
 UPLOAD_SECONDS = 24 * 3600.0  # brought, and named by no job
+DELIVERY_SECONDS = 7 * 24 * 3600.0
 FILE_SECONDS = 3600.0
 # Vendors keep results for an hour: until then a dead job that is retried goes on with the calls that it has made.
 STRAY_SECONDS, DEAD_CALLS_SECONDS = 120.0, 3900.0
@@ -52,6 +54,7 @@ class Collector:
         page = delete_ended(self.database, keep_seconds, after=self._after)
         self._after = page.after or (0, "")
         forget_uploads(self.database, untouched_seconds=UPLOAD_SECONDS)
+        forget_deliveries(self.database, seconds=DELIVERY_SECONDS)
         marked = mark_unused(self.database)
         files = sum(
             self.store.remove(digest, untouched_seconds=FILE_SECONDS) for digest in forget_marked(self.database)

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from database import statements
+from database.webhooks import tell
+from states import TELLABLE
 
 
 def write_event(
@@ -19,8 +21,16 @@ def write_event(
     worker_id: str | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """One row of `events`, in the commit of the change it tells of."""
-    statements.EVENT.run(
-        connection,
-        {"e_job": job_id, "e_kind": kind, "e_status": status, "e_stage": stage, "e_worker": worker_id, "e_data": data},
-    )
+    """One row of `events`, in the commit of the change it tells of; and the messages for those who want to be told."""
+    facts = {
+        "e_job": job_id,
+        "e_kind": kind,
+        "e_status": status,
+        "e_stage": stage,
+        "e_worker": worker_id,
+        "e_data": data,
+    }
+    if kind not in TELLABLE:
+        statements.EVENT.run(connection, facts)
+    elif statements.TOLD_EVENT.run(connection, facts).fetchone()[0]:
+        tell(connection, job_id, kind, data)

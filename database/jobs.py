@@ -14,8 +14,9 @@ from artifacts import Artifact
 from database.engine import Database, now_ms
 from database.events import write_event
 from database.prepared import Prepared
-from database.tables import DEAD_ROWS, Event, Job, Stage
+from database.tables import DEAD_ROWS, UNREAD_ROWS, Event, Job, Stage
 from database.uses import keep_artifact
+from database.webhooks import Receiver, add_receiver
 from errors import UnknownJob
 from states import DEAD, ENDED, OPEN, JobStatus
 
@@ -41,6 +42,7 @@ class NewJob:
     on_child_failure: str | None = None
     replay_of: str | None = None
     replay_from: str | None = None
+    webhook: Receiver | None = None  # who is told of this job alone
 
 
 _INSERT = {
@@ -124,6 +126,8 @@ def insert_job(database: Database, connection: Connection, job: NewJob) -> bool:
     if _insert(is_sqlite=database.is_sqlite).run(connection, parameters).fetchone() is None:
         return False
     write_event(connection, job.id, "enqueued", status=status)
+    if job.webhook is not None:
+        add_receiver(connection, job.webhook, tenant=job.tenant, job_id=job.id)
     for artifact in job.artifacts:
         keep_artifact(database, connection, artifact, tenant=job.tenant, job_id=job.id)
     return True
@@ -248,6 +252,19 @@ def list_dead(
             query = query.where(column == value)
     with database.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def note_fetched(database: Database, job_id: str) -> None:
+    """Somebody has asked for the result of a completed job."""
+    with database.write() as connection:
+        connection.execute(update(Job).where(Job.id == job_id, text(UNREAD_ROWS)).values(fetched_ms=now_ms()))
+
+
+def count_unread(database: Database) -> dict[str, int]:
+    """Of each queue the completed jobs whose result nobody has asked for yet."""
+    query = select(Job.queue, func.count()).where(text(UNREAD_ROWS)).group_by(Job.queue)
+    with database.read() as connection:
+        return {queue: int(count) for queue, count in connection.execute(query)}
 
 
 def count_jobs(database: Database) -> list[dict[str, Any]]:

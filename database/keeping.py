@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from database.engine import Database, now_ms
-from database.tables import ArtifactUse, Event, Job, Outbox, StoredArtifact
+from database.tables import ArtifactUse, Event, Job, Outbox, StoredArtifact, Webhook
 from states import JobStatus
 
 PAGE = 500
@@ -116,6 +116,7 @@ def _delete(database: Database, job_ids: Sequence[str]) -> int:
         )
         connection.execute(delete(Event).where(Event.job_id.in_(gone)))
         connection.execute(delete(ArtifactUse).where(ArtifactUse.job_id.in_(gone)))
+        connection.execute(delete(Webhook).where(Webhook.job_id.in_(gone)))
     return len(gone)
 
 

@@ -20,7 +20,7 @@ from database.engine import Database, get_database
 from errors import DatabaseUnavailable, HostTrouble
 from settings import ROOT, child_environment
 
-HEAD = "0002"
+HEAD = "0003"
 ADVISORY_LOCK = 0x57A6EC4E
 MIGRATE_SECONDS = 300
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from database.engine import Database, now_ms
 from database.prepared import Prepared
-from database.tables import Event, Job, Stage
+from database.tables import Event, Job, Stage, Webhook
 from states import DEAD, JobStatus
 
 
@@ -177,6 +177,17 @@ PROVIDERS = Prepared(_PROVIDERS.returning(Job.id))
 GUARD = Prepared(_fenced_update().returning(Job.id))
 SPAWN = Prepared(_fenced_update().where(not_(Job.cancel_requested)).returning(Job.id))
 EVENT = Prepared(_EVENT)
+# The same, and whether anybody wants to be told of events of this job.
+TOLD_EVENT = Prepared(
+    _EVENT.returning(
+        exists()
+        .where(
+            Webhook.tenant == select(Job.tenant).where(Job.id == bindparam("e_job")).scalar_subquery(),
+            or_(Webhook.job_id == "", Webhook.job_id == bindparam("e_job")),
+        )
+        .label("is_wanted")
+    )
+)
 
 
 class _Upsert(Protocol):

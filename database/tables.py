@@ -23,6 +23,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from states import JobStatus
 
 DEAD_ROWS = "status IN ('failed', 'quarantined', 'cancelled')"
+UNREAD_ROWS = "status = 'completed' AND fetched_ms IS NULL"
+PENDING_ROWS = "status = 'pending'"
 
 
 class Base(DeclarativeBase):
@@ -98,6 +100,7 @@ class Job(Base):
     reconciled_ms: Mapped[int | None] = mapped_column(BigInteger)
     started_ms: Mapped[int | None] = mapped_column(BigInteger)
     finished_ms: Mapped[int | None] = mapped_column(BigInteger)
+    fetched_ms: Mapped[int | None] = mapped_column(BigInteger)  # when its result was first asked for
 
     __table_args__ = (
         # Open rows only: a status that changes costs no index, and a reconciler never reads ended jobs.
@@ -106,6 +109,7 @@ class Job(Base):
         ),
         # The few among many that people look for; the states of all others are read from the open rows.
         Index("ix_jobs_dead", "status", "created_ms", sqlite_where=text(DEAD_ROWS), postgresql_where=text(DEAD_ROWS)),
+        Index("ix_jobs_unread", "queue", sqlite_where=text(UNREAD_ROWS), postgresql_where=text(UNREAD_ROWS)),
         Index("ix_jobs_tenant_created", "tenant", "created_ms"),
         Index("ix_jobs_pipeline_created", "pipeline", "created_ms"),
         Index("ix_jobs_created", "created_ms"),
@@ -313,6 +317,64 @@ class Audit(Base):
     action: Mapped[str] = mapped_column(String(64))
     target: Mapped[str] = mapped_column(String(160), default="")
     data: Mapped[dict[str, Any] | None]
+
+
+class Webhook(Base):
+    """Where a tenant, or one job alone (`job_id`; "" for all), wants to be told of events."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = _id(32)
+    tenant: Mapped[str] = mapped_column(String(128))
+    job_id: Mapped[str] = mapped_column(String(128), default="")
+    url: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[str]]
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    disabled_ms: Mapped[int | None] = mapped_column(BigInteger)  # the receiver said that it is gone
+
+    __table_args__ = (
+        Index("ix_webhooks_tenant", "tenant", "job_id"),
+        Index("ix_webhooks_job", "job_id", sqlite_where=text("job_id <> ''"), postgresql_where=text("job_id <> ''")),
+    )
+
+
+class WebhookSecret(Base):
+    """What the messages of a tenant are signed with; the one before signs along for a day."""
+
+    __tablename__ = "webhook_secrets"
+
+    tenant: Mapped[str] = _id()
+    secret: Mapped[str] = mapped_column(String(64))
+    before: Mapped[str | None] = mapped_column(String(64))
+    rotated_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class Delivery(Base):
+    """One message to one receiver: written in the commit of the event it tells of, kept as a log of how it got there."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = _id(64)
+    webhook_id: Mapped[str] = mapped_column(String(32))
+    tenant: Mapped[str] = mapped_column(String(128))
+    job_id: Mapped[str] = mapped_column(String(128))
+    event: Mapped[str] = mapped_column(String(32))
+    url: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(String(260))
+    body: Mapped[str] = mapped_column(Text)  # as it is signed
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # since it was last asked for
+    tries: Mapped[Any]  # of each: at_ms, status (of HTTP, or null), seconds, error
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    due_ms: Mapped[int] = mapped_column(BigInteger)
+    ended_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        Index("ix_deliveries_due", "due_ms", sqlite_where=text(PENDING_ROWS), postgresql_where=text(PENDING_ROWS)),
+        Index("ix_deliveries_tenant_created", "tenant", "created_ms"),
+        Index("ix_deliveries_created", "created_ms"),
+        Index("ix_deliveries_job", "job_id"),
+    )
 
 
 class Meta(Base):

@@ -6,15 +6,15 @@ the name server cannot lead inside.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from addresses import PORTS, is_public, read_address
 from errors import InvalidInput, Refused, TooLarge, Unreachable
 
 MOST_REDIRECTS = 4
@@ -74,33 +74,49 @@ def fetch(
     raise InvalidInput(f"{urlsplit(url).hostname} redirects more than {MOST_REDIRECTS} times")
 
 
-def check_place(url: str, resolve: Resolve) -> Place:
-    """Where an address leads, after one look-up; refused unless it is https and every answer is public."""
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    own: Collection[str] = (),
+    seconds: float = 10.0,
+    resolve: Resolve | None = None,
+    transport: Any = None,
+) -> int:
+    """Send something to an address that a user gave; the status of the answer, of which nothing else is read.
+
+    `own` are the places (host:port) that may be private. A redirect is an answer like any other: a signed message is for
+    the place that was named. Errors: InvalidInput, Refused, Unreachable.
+    """
+    import httpx
+
+    place = check_place(url, resolve or _resolve, own=own)
     try:
-        parts = urlsplit(url)
-        port = parts.port or 443
-    except ValueError:
-        raise InvalidInput(f"{url[:80]!r} is not an address") from None
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
-        raise InvalidInput(f"{url[:80]!r}: give an https address without user and password")
-    found = resolve(parts.hostname, port)
+        with (
+            httpx.Client(trust_env=False, timeout=httpx.Timeout(seconds), transport=transport) as client,
+            client.stream(
+                "POST",
+                _pinned(place),
+                content=body,
+                headers={"host": _authority(place), **headers},
+                extensions={"sni_hostname": place.host},
+            ) as answer,
+        ):
+            return answer.status_code
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{place.host} does not answer: {type(error).__name__}") from error
+
+
+def check_place(url: str, resolve: Resolve, *, own: Collection[str] = ()) -> Place:
+    """Where an address leads, after one look-up; refused unless it is https and every answer is public, or it is `own`."""
+    address = read_address(url, own=own)
+    found = resolve(address.host, address.port)
     if not found:
-        raise Unreachable(f"{parts.hostname} has no address")
-    for address in found:
-        if not _is_public(address):
-            raise Refused(f"{parts.hostname} leads into a private network")
-    return Place(url, parts.hostname, port, found[0])
-
-
-def _is_public(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    if inner is not None:
-        return _is_public(str(inner))
-    return parsed.is_global and not parsed.is_multicast
+        raise Unreachable(f"{address.host} has no address")
+    if not address.is_own and not all(is_public(one) for one in found):
+        raise Refused(f"{address.host} leads into a private network")
+    return Place(url, address.host, address.port, found[0])
 
 
 def _resolve(host: str, port: int) -> list[str]:
@@ -119,7 +135,7 @@ def _pinned(place: Place) -> str:
 
 def _authority(place: Place) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
-    return host if place.port == 443 else f"{host}:{place.port}"
+    return host if place.port == PORTS[urlsplit(place.url).scheme] else f"{host}:{place.port}"
 
 
 def _refuse_status(status: int, place: Place) -> None:

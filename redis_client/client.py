@@ -23,6 +23,7 @@ from database.jobs import (
     find_stages,
     insert_jobs,
     list_jobs,
+    note_fetched,
     same_job,
 )
 from database.meta import database_id
@@ -147,6 +148,11 @@ class RedisClient:
             status.update(live if row["status"] == JobStatus.PROCESSING else {n: live[n] for n in live if n != "stage"})
         return status
 
+    def fetch(self, row: dict[str, Any]) -> None:
+        """Note that the result in a job's row was asked for; what nobody has asked for yet is told by `queues()`."""
+        if row["status"] == JobStatus.COMPLETED and row["fetched_ms"] is None:
+            note_fetched(self.database, row["id"])
+
     def get_job(self, job_id: str) -> dict[str, Any]:
         """The whole record of a job, with its stages and events."""
         return find_job(self.database, job_id) | {
@@ -166,6 +172,7 @@ class RedisClient:
         while True:
             row = find_job(self.database, job_id)
             if row["status"] == JobStatus.COMPLETED:
+                self.fetch(row)
                 return row["result"]
             if row["status"] in ENDED:
                 raise JobFailed(job_id, row["status"], row["error"] or "no reason was recorded")

@@ -26,6 +26,7 @@ from pipeline.catalog.base import (
 from pipeline.catalog.complaints import nearest
 from pipeline.catalog.files import take_files
 from redis_client.queue import priority_name
+from redis_client.webhooks import as_receiver
 from settings import ID_PATTERN, NAME_PATTERN
 
 LONGEST_DELAY_SECONDS = 366 * 24 * 3600
@@ -42,7 +43,8 @@ class EnqueueOptions(TypedDict, total=False):
 
     `pipeline` (product_video), `queue` (the pipeline's own), `priority` (normal), `delay` in seconds (0), `tenant`
     (default), `reuse` of equal stages (True), `groups` whose limits it heeds, and `then`: the job that follows it,
-    as {"pipeline", "payload", "take": {field: "path.in.the.result"}, and any of the others}.
+    as {"pipeline", "payload", "take": {field: "path.in.the.result"}, and any of the others}; `webhook`, who is told of
+    it: {"url", "events"}.
     """
 
     pipeline: str
@@ -53,6 +55,7 @@ class EnqueueOptions(TypedDict, total=False):
     reuse: bool
     groups: Sequence[str]
     then: dict[str, Any] | None
+    webhook: dict[str, Any] | None
 
 
 def prepare(
@@ -95,6 +98,7 @@ def prepare(
         artifacts=(*artifacts, *more),
         groups=_groups(chosen, options.get("groups", ())),
         then=then,
+        webhook=None if options.get("webhook") is None else as_receiver("webhook", options["webhook"]),
     )
 
 

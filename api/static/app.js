@@ -134,9 +134,10 @@ document.addEventListener("click", async (event) => {
 });
 
 function outcome(answer) {
-  if (!answer.retried) return "";
+  const done = answer.retried ?? answer.cancelled;
+  if (!done) return answer.delivery ? `${answer.delivery} is on its way` : "";
   const refused = Object.values(answer.refused);
-  return `${answer.retried.length} jobs stand in their queues again` + (refused.length ? `; ${refused.length} do not: ${refused[0]}` : "");
+  return `${done.length} jobs ${answer.retried ? "stand in their queues again" : "are cancelled, or will be at their next safe point"}` + (refused.length ? `; ${refused.length} do not: ${refused[0]}` : "");
 }
 
 document.addEventListener("click", (event) => {
@@ -161,6 +162,21 @@ document.querySelector("#replay")?.addEventListener("submit", async (event) => {
     location.href = `/ui/jobs/${encodeURIComponent(made.job_id)}`;
   } catch (error) {
     form.querySelector("[role=alert]").textContent = error instanceof SyntaxError ? "the changes are no JSON" : error.message;
+  }
+});
+
+// -- an address that is told of jobs
+
+document.querySelector("#webhook")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const body = { url: form.url.value, events: [...form.querySelectorAll("[name=event]:checked")].map((one) => one.value) };
+  if (form.tenant) body.tenant = form.tenant.value;
+  try {
+    await ask("POST", "/webhooks", body);
+    location.reload();
+  } catch (error) {
+    form.querySelector("[role=alert]").textContent = error.message;
   }
 });
 

@@ -24,12 +24,16 @@ SAMPLES = {
     "scope": "day:2026-01-31",
     "kind": "pipelines",
     "group": "narrow",
+    "webhook_id": f"wh_{'0' * 16}",
+    "delivery_id": f"msg_{'0' * 24}",
 }
 BODIES: dict[str, Any] = {
     "/jobs": {"pipeline": "selftest"},
     "/jobs/{job_id}/replay": {"from": "step_1"},
     "/budgets/{scope}": {"cap_usd": 1},
     "/limits/{group}": {"most": 1},
+    "/jobs/cancel": {"ids": ["theirs"]},
+    "/webhooks": {"url": "https://shop.example/"},
 }
 
 
@@ -56,7 +60,7 @@ def test_no_route_answers_without_a_token(closed: TestClient, method: str, path:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in CLOSED if "{job_id}" in one[1] or "{sha256}" in one[1]])
+@pytest.mark.parametrize(("method", "path"), [one for one in CLOSED if "_id}" in one[1] or "{sha256}" in one[1]])
 def test_another_tenants_things_are_not_there(
     closed: TestClient, client: RedisClient, bearer: Bearer, method: str, path: str
 ) -> None:
@@ -75,7 +79,8 @@ def test_a_tenants_token_does_not_reach_the_fleet(closed: TestClient, bearer: Be
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [one for one in CLOSED if one[0] != "GET" and not one[1].endswith("/link")]
+    ("method", "path"),
+    [one for one in CLOSED if one[0] != "GET" and not one[1].endswith("/link")] + [("GET", "/webhooks/secret")],
 )
 def test_a_reader_writes_nothing(closed: TestClient, bearer: Bearer, method: str, path: str) -> None:
     answer = ask(closed, method, path, bearer("read"))

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.signatures import sign
+from pipeline.signatures import sign
 from redis_client import gates, redis_client
 
 SECRET, OLD = "whsec_c2VjcmV0LW9mLXRvZGF5", "whsec_c2VjcmV0LW9mLXllc3RlcmRheQ=="

@@ -24,7 +24,7 @@ def test_every_error_is_of_one_kind() -> None:
     for name, found in vars(errors).items():
         if isinstance(found, type) and issubclass(found, StagecrewError) and found not in {StagecrewError, *kinds}:
             of = [kind for kind in kinds if issubclass(found, kind)]
-            assert len(of) == 1 or name in {"JobFailed", "UnknownJob", "TryAgain"}, name
+            assert len(of) == 1 or name in {"JobFailed", "Unknown", "UnknownJob"}, name
 
 
 def test_host_trouble_says_when_to_look_again() -> None:

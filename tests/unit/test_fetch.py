@@ -73,6 +73,7 @@ def test_only_plain_https_addresses_are_taken(url: str) -> None:
         "fd00::1",
         "::ffff:10.0.0.1",
         "2002:0a00:0001::",
+        "64:ff9b::7f00:1",
         "not an address",
     ],
 )

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"tests", "bench"}
 
 GROUND = {"errors", "states", "settings"}
-FLOOR = GROUND | {"log", "artifacts", "process", "counters"}
+FLOOR = GROUND | {"log", "artifacts", "process", "counters", "addresses"}
 RECORDS = FLOOR | {"database"}
 QUEUE = RECORDS | {"redis_client", "pipeline.catalog"}
 LINE = QUEUE | {"pipeline", "pipeline.providers"}
@@ -25,6 +25,7 @@ TABLE: dict[str, set[str]] = {
     "states": set(),
     "settings": {"errors"},
     "counters": set(),
+    "addresses": GROUND,  # of the internet, that users give
     "log": GROUND | {"counters"},
     "artifacts": GROUND,
     "process": GROUND,
