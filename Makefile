@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all test-browser test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
+.PHONY: help demo test test-slow test-all test-browser test-rules test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -29,7 +29,16 @@ test: venv-dev ## the tests, without those marked slow
 test-slow: venv-dev ## the tests marked slow: what test-all adds to test
 	@$(PY) -m pytest -n 2 --dist loadfile -m "slow and not voices and not browser"
 
-test-all: test test-slow test-browser ## every test
+test-all: test test-slow test-browser test-rules ## every test
+
+# Debian has promtool in the package prometheus; it is unpacked here, for an installed one would start a server.
+test-rules: ## the alert rules, as Prometheus itself reads them
+	@command -v promtool >/dev/null || test -x build/prometheus/usr/bin/promtool || { command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null \
+	    && mkdir -p build/prometheus && cd build/prometheus && { [ "$$(id -u)" != 0 ] || apt-get -qq update; } \
+	    && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .; } \
+	    || { echo 'promtool is missing: install prometheus (on Debian: apt-get install prometheus).' >&2; exit 1; }
+	@PATH="$$PATH:build/prometheus/usr/bin" promtool check rules deploy/grafana/alerts.yml
+	@PATH="$$PATH:build/prometheus/usr/bin" promtool test rules tests/rules/alerts.yml
 
 # Debian calls it chromium. Root gets it installed; others are told how.
 test-browser: venv-dev $(VENV)/browser.stamp ## the tests of the dashboard in a real browser

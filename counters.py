@@ -42,7 +42,12 @@ COUNTED: dict[str, tuple[Count, ...]] = {
     "webhook_delivered": (Count("webhooks", labels={"outcome": "delivered"}),),
     "webhook_deferred": (Count("webhooks", labels={"outcome": "deferred"}),),
     "webhook_given_up": (Count("webhooks", labels={"outcome": "given_up"}),),
-    "call_settled": (Count("calls", ("provider",)), Count("call_cost_usd", ("provider",), amount="cost_usd")),
+    "call_settled": (
+        Count("calls", ("provider",)),
+        Count("call_seconds", ("provider",), amount="seconds"),
+        Count("call_cost_usd", ("provider",), amount="cost_usd"),
+    ),
+    "call_failed": (Count("call_errors", ("provider", "error_class")),),
     "call_unanswered": (Count("calls_unanswered", ("provider",)),),
     "call_repaid": (Count("calls_repaid", ("provider",)),),
 }

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,6 +28,7 @@ from database.overview import oldest_pending_seconds
 from errors import HostTrouble, InvalidInput
 from log import configure_logging
 from pipeline.catalog.base import declared_queues
+from process import memory_mb
 from redis_client import redis_client
 from redis_client.pools import Order, post_pool, take_orders
 from settings import ROOT, get_settings
@@ -40,7 +40,6 @@ TICK_SECONDS, LOOK_SECONDS = 0.2, 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS = 1.0, 30.0, 60.0
 # A paid call in flight is waited for; longer than any worker takes to leave.
 LEAVE_SECONDS = 150.0
-MEBIBYTE = 1 << 20
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 log = structlog.get_logger()
 
@@ -95,10 +94,7 @@ class Member:
 
     def memory_mb(self) -> float:
         """What it holds in memory itself, its children apart."""
-        with suppress(OSError, IndexError, ValueError):
-            pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGESIZE") / MEBIBYTE
-        return 0.0
+        return memory_mb(self.process.pid)
 
 
 @dataclass
@@ -113,6 +109,7 @@ class Pool:
     queues: tuple[str, ...] = ()  # those that its workers serve
     target: int = 0
     rests: bool = False  # somebody wants fewer workers than the least; nothing but an order ends that
+    ended_badly: int = 0
     exit_code: int = EXIT_OK
     stopping: bool = False
     _number: int = 0
@@ -163,6 +160,8 @@ class Pool:
             "least": self.bounds.least,
             "most": self.bounds.most,
             "target": self.target,
+            "begun": self._number,
+            "ended_badly": self.ended_badly,
             "workers": [
                 {"worker_id": one.name, "pid": one.process.pid, "leaving": one.leaving, "drains": one.drains}
                 for one in self.members
@@ -258,6 +257,7 @@ class Pool:
             if code is None:
                 continue
             self.members.remove(one)
+            self.ended_badly += bool(code)
             log.info("worker_ended", worker=one.name, code=code, reason=one.leaving)
             if code in HOPELESS and not self.stopping:
                 self.exit_code, self.stopping = code, True

@@ -38,11 +38,13 @@ from database.meta import bind_host, bind_store
 from database.open_jobs import open_elsewhere, open_in_queues
 from errors import HostTrouble, Permanent
 from log import configure_logging
+from pipeline.gates import passed_gates
 from pipeline.names import check_names
 from pipeline.providers import registry
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
 from redis_client.answers import Slot
+from redis_client.fleet import count_start
 from settings import get_settings, near_misses, this_host
 
 EXIT_OK, EXIT_USAGE, EXIT_SOFTWARE, EXIT_TEMPORARY, EXIT_CONFIG = 0, 2, 70, 75, 78  # 2 is argparse's
@@ -92,6 +94,7 @@ class Worker:
         self._forced = False
         self._drain_looked_at = float("-inf")
         self._state_lock = threading.Lock()
+        self._starts = 1
         self.store = open_store()
         # One connection a slot and branch, and some for housekeeping and the courier.
         get_database(pool_size=len(self.crew.slots) + 4 + HOSTS)
@@ -159,6 +162,7 @@ class Worker:
         bind_host(self.client.database, *this_host())
         self.client.get_client().ping()
         self.client.bind()
+        self._starts = count_start(self.client.queue, self.worker_id)
         self.house.probe_now()
         self.beat.beat_once()
 
@@ -353,6 +357,9 @@ class Worker:
             "started_jobs": self.started_jobs,
             "trouble": self.health.trouble,
             "stopping": self.stopping,
+            "starts": self._starts,
+            "memory_mb": round(process.memory_mb(os.getpid())),
+            "gates": passed_gates(),
             "counters": snapshot(),
             "beat_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -14,10 +14,11 @@ from api.fields import Body, Name, Reason, Tenant
 from api.problems import Problem
 from database.controls import controls
 from database.jobs import count_unread
-from database.overview import oldest_pending_seconds
+from database.overview import oldest_by_queue
 from errors import HostTrouble, InvalidInput, StagecrewError
 from redis_client import redis_client
 from redis_client.fleet import MOST_LINES, find_lines, forget_workers
+from redis_client.gates import look_at
 from redis_client.pools import Action, ask_pool, find_pools
 from states import JobStatus
 
@@ -110,26 +111,51 @@ def health(_caller: FleetReader) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """A vendor's key: for how long its breaker stays open (0: closed), slots held, and all slots (None: no limit)."""
+
+    open_seconds: float
+    held: int
+    slots: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """The fleet as it was seen in one look; None is what could not be seen, for the `trouble`."""
 
     queues: list[dict[str, Any]] | None = None
     workers: list[dict[str, Any]] | None = None
-    oldest_seconds: float = 0.0
+    oldest: dict[str, float] = field(default_factory=dict)  # of each queue, in seconds
+    gates: dict[str, Gate] = field(default_factory=dict)  # of the vendors, as far as living workers have come to them
+    pools: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the job has waited that could have run for the longest time."""
+        return max(self.oldest.values(), default=0.0)
 
 
 def look() -> Sight:
     """Ask the records and Redis once."""
     try:
         queues = redis_client.queues()
-        oldest = oldest_pending_seconds(redis_client.database)
+        oldest = oldest_by_queue(redis_client.database)
     except HostTrouble as error:
         return Sight(trouble=str(error))
     try:
-        return Sight(queues, redis_client.workers(), oldest)
+        workers = redis_client.workers()
+        return Sight(queues, workers, oldest, _gates(workers), find_pools(redis_client.queue))
     except StagecrewError as error:
-        return Sight(queues, None, oldest, str(error))
+        return Sight(queues, None, oldest, trouble=str(error))
+
+
+def _gates(workers: list[dict[str, Any]]) -> dict[str, Gate]:
+    slots: dict[str, int | None] = {}
+    for worker in workers:
+        slots |= worker.get("gates", {})
+    states = look_at(redis_client.queue, slots)
+    return {name: Gate(state.open_seconds, state.held, slots[name]) for name, state in states.items()}
 
 
 def judge(seen: Sight) -> dict[str, Any]:
@@ -145,6 +171,11 @@ def judge(seen: Sight) -> dict[str, Any]:
         reasons.append(f"the oldest job that could run has waited for {oldest / 60:.0f} min")
     if living and pending > MOST_PENDING_A_WORKER * len(living):
         reasons.append(f"{pending} jobs wait for {len(living)} workers")
+    reasons += [
+        f"the vendor {name} is out of order, for {gate.open_seconds:.0f} s more"
+        for name, gate in seen.gates.items()
+        if gate.open_seconds > 0
+    ]
     reasons += [f"worker {one['worker_id']} takes no jobs now: {one['trouble']}" for one in living if one["trouble"]]
     facts = {"workers": len(living), "pending": pending, "oldest_pending_seconds": round(oldest, 1)}
     return _health("warning" if reasons else "healthy", reasons) | facts

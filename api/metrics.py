@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from api.access import FleetReader
-from api.fleet import judge, look
+from api.fleet import Gate, Sight, judge, look
 from database.charges import OPEN as OPEN_CALLS
 from database.costs import costs, count_calls
 from errors import StagecrewError
@@ -34,6 +34,8 @@ HELP = {
     "health_checks": "Looks of a worker at itself, by whether it was in trouble.",
     "webhooks": "Tries to tell somebody of an event, by how they went.",
     "calls": "Paid calls that were settled.",
+    "call_seconds": "How long they took from sending to their answer, in seconds.",
+    "call_errors": "Paid calls, and questions about them, that failed, by class of error.",
     "call_cost_usd": "What they cost, in USD.",
     "calls_unanswered": "Paid calls whose answer never came.",
     "calls_repaid": "Paid calls that were made again because nobody could say whether they had been made.",
@@ -56,25 +58,47 @@ class _Fleet:
         seen = look()
         yield _gauge("health", "0 healthy, 1 warning, 2 critical.", LEVELS[judge(seen)["status"]])
         if seen.queues is not None:
-            yield from _queues(seen.queues, seen.oldest_seconds)
+            yield from _queues(seen)
         if seen.workers is not None:
             yield from _workers(seen.workers)
+            yield from _gates(seen.gates)
         try:
             yield from list(_money())
         except StagecrewError:
             return  # `health` says so
 
 
-def _queues(queues: list[dict[str, Any]], oldest_seconds: float) -> Iterator[Metric]:
+def _queues(seen: Sight) -> Iterator[Metric]:
     """What stands where."""
     jobs = GaugeMetricFamily(f"{PREFIX}queue_jobs", "Open jobs in a queue, by status.", labels=("queue", "status"))
     paused = GaugeMetricFamily(f"{PREFIX}queue_paused", "Whether a queue is paused.", labels=("queue",))
-    for queue in queues:
+    oldest = GaugeMetricFamily(
+        f"{PREFIX}queue_oldest_seconds",
+        "How long the oldest job of a queue has waited that could run.",
+        labels=("queue",),
+    )
+    for queue in seen.queues or ():
         paused.add_metric((queue["queue"],), int(queue["paused"]))
+        oldest.add_metric((queue["queue"],), seen.oldest.get(queue["queue"], 0.0))
         for status in sorted(OPEN):
             jobs.add_metric((queue["queue"], status), int(queue.get(status, 0)))
-    yield from (jobs, paused)
-    yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", oldest_seconds)
+    yield from (jobs, paused, oldest)
+    yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", seen.oldest_seconds)
+
+
+def _gates(gates: dict[str, Gate]) -> Iterator[Metric]:
+    """How the vendors' gates stand."""
+    breaker = GaugeMetricFamily(
+        f"{PREFIX}breaker_open", "Whether a vendor's breaker is open: nothing is asked of it.", labels=("vendor",)
+    )
+    held = GaugeMetricFamily(f"{PREFIX}vendor_slots_used", "Slots of a vendor's key that are held.", labels=("vendor",))
+    slots = GaugeMetricFamily(f"{PREFIX}vendor_slots", "Slots of a vendor's key over the fleet.", labels=("vendor",))
+    for name, gate in gates.items():
+        breaker.add_metric((name,), int(gate.open_seconds > 0))
+        held.add_metric((name,), gate.held)
+        if gate.slots is not None:
+            slots.add_metric((name,), gate.slots)
+    yield from (breaker, held, slots)
 
 
 def _money() -> Iterator[Metric]:
@@ -97,6 +121,14 @@ def _workers(living: list[dict[str, Any]]) -> Iterator[Metric]:
     yield _gauge("slots", "Their slots.", sum(one["slots"] for one in living))
     yield _gauge("slots_used", "Slots in which a job runs.", sum(len(one["jobs"]) for one in living))
     troubled = sum(1 for one in living if one["trouble"])
+    memory = GaugeMetricFamily(f"{PREFIX}worker_memory_mb", "What a worker itself holds.", labels=("worker",))
+    starts = GaugeMetricFamily(
+        f"{PREFIX}worker_starts", "How often a worker of this name has started.", labels=("worker",)
+    )
+    for one in living:
+        memory.add_metric((one["worker_id"],), one.get("memory_mb", 0))
+        starts.add_metric((one["worker_id"],), one.get("starts", 1))
+    yield from (memory, starts)
     yield _gauge("workers_in_trouble", "Living workers that take no jobs now.", troubled)
     series: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
     for worker in living:

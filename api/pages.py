@@ -253,9 +253,10 @@ def _hours(tenant: str | None, _period: int) -> list[dict[str, Any]]:
 def _fleet(caller: Caller) -> dict[str, Any]:
     """Queues, workers and their health, for those who may see the fleet."""
     if caller.tenant is not None:
-        return {"health": None, "workers": [], "queues": []}
+        return {"health": None, "workers": [], "queues": [], "gates": {}, "oldest": {}, "pools": []}
     seen = look()
-    return {"health": judge(seen), "workers": seen.workers or [], "queues": seen.queues or []}
+    facts = {"gates": seen.gates, "oldest": seen.oldest, "pools": seen.pools}
+    return {"health": judge(seen), "workers": seen.workers or [], "queues": seen.queues or []} | facts
 
 
 def _sums(hours: list[dict[str, Any]]) -> dict[str, int]:

@@ -24,6 +24,17 @@ def oldest_pending_seconds(database: Database, *, queues: Sequence[str] | None =
     return 0.0 if oldest is None else max(0.0, (int(now) - int(oldest)) / 1000)
 
 
+def oldest_by_queue(database: Database) -> dict[str, float]:
+    """Of each queue in which a job waits that could run: for how many seconds the oldest has."""
+    query = (
+        select(Job.queue, func.min(Job.updated_ms), now_ms())
+        .where(Job.finished_ms.is_(None), Job.status == JobStatus.PENDING)
+        .group_by(Job.queue)
+    )
+    with database.read() as connection:
+        return {queue: max(0.0, (int(now) - int(since)) / 1000) for queue, since, now in connection.execute(query)}
+
+
 def ended_by_hour(database: Database, *, hours: int = 24, tenant: str | None = None) -> list[dict[str, Any]]:
     """Of each of the last hours in which jobs ended: its beginning, and how many ended how."""
     hour = func.floor(Job.finished_ms / HOUR_MS).label("hour")

@@ -142,6 +142,7 @@ class StageLedger(Ledger):
             if not self.stop.lease_alive():
                 self._book(lambda: charges.void(self.database, key, "the lease ran out before it was sent"))
                 raise HostTrouble("the lease ran out before a paid call was sent")
+            began = time.monotonic()
             try:
                 sent = call.send(key)
             except Unanswered as error:
@@ -165,10 +166,10 @@ class StageLedger(Ledger):
             if isinstance(sent, Submitted):
                 self._book(lambda: charges.submit(self.database, key, sent.external_id))
             else:
-                return self._settle(call, key, sent)
-        return self._collect(call, key, sent.external_id)
+                return self._settle(call, key, sent, began)
+        return self._collect(call, key, sent.external_id, began)
 
-    def _collect(self, call: PaidCall, key: str, external_id: str) -> Any:
+    def _collect(self, call: PaidCall, key: str, external_id: str, began: float | None = None) -> Any:
         """Wait for what the vendor works on; whoever comes later does the same, and makes no second call."""
         try:
             with self._free(call, key):
@@ -178,11 +179,12 @@ class StageLedger(Ledger):
             reason = str(error)
             self._book(lambda: charges.settle_unanswered(self.database, key, call.most_usd, reason))
             raise BadReply(f"{call.provider}: the answer to {call.name} cannot be fetched any more") from error
-        return self._settle(call, key, answer)
+        return self._settle(call, key, answer, began)
 
     def _count(self, call: PaidCall, key: str, error: Exception) -> None:
         """Count a failure against its vendor; NotNow in its place when that is known to be down."""
         told = self.gates.failed(call.gate, error, key)
+        log.warning("call_failed", provider=call.provider, call=call.name, error_class=type(error).__name__)
         if isinstance(told, NotNow) and not self.may_switch:
             raise told from error
 
@@ -197,8 +199,8 @@ class StageLedger(Ledger):
             raise
         self.gates.answered(call.gate, key)
 
-    def _settle(self, call: PaidCall, key: str, answer: Answer) -> Any:
-        """Files first, durably; then cost and answer in one commit of their own."""
+    def _settle(self, call: PaidCall, key: str, answer: Answer, began: float | None) -> Any:
+        """Files first, durably; then cost and answer in one commit of their own. `began`: when it was sent, if by us."""
         files = {
             name: self.store.put(one.path, media_type=one.media_type, name=one.name)
             for name, one in answer.files.items()
@@ -217,7 +219,8 @@ class StageLedger(Ledger):
                 external_id=answer.external_id,
             )
         )
-        log.info("call_settled", provider=call.provider, call=call.name, cost_usd=answer.cost_usd)
+        seconds = None if began is None else round(time.monotonic() - began, 3)
+        log.info("call_settled", provider=call.provider, call=call.name, cost_usd=answer.cost_usd, seconds=seconds)
         if not settled:
             log.error("orphan_charge", provider=call.provider, call=call.name, external_id=answer.external_id)
         return self._accept(call, key, kept)

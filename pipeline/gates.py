@@ -22,6 +22,12 @@ SLICE_SECONDS = 1.0
 LONGEST_COOL_SECONDS = 300.0  # results wait for an hour at most, and fetching them goes through the same gate
 Move = Literal["look", "ok", "fail", "cool"]
 log = structlog.get_logger()
+_passed: dict[str, int | None] = {}
+
+
+def passed_gates() -> dict[str, int | None]:
+    """The gates that calls of this process have come to: name -> slots of the fleet (None: no limit)."""
+    return dict(_passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Gates:
         """NotNow while the vendor's breaker is open."""
         if gate is None:
             return
+        _passed[gate.name] = gate.slots
         wait = gates.breaker(self.queue, gate.name, holder, "ask")
         if wait > 0:
             raise NotNow(f"{gate.name} is out of order", retry_after=wait)

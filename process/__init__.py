@@ -11,7 +11,7 @@
 from process.child import Child
 from process.launcher import Limits, current_tag, kill_children, kill_tag
 from process.program import Completed, Write, run
-from process.running import LINE_BYTES, ChildFailed
+from process.running import LINE_BYTES, ChildFailed, memory_mb
 
 __all__ = [
     "LINE_BYTES",
@@ -23,5 +23,6 @@ __all__ = [
     "current_tag",
     "kill_children",
     "kill_tag",
+    "memory_mb",
     "run",
 ]

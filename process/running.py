@@ -260,3 +260,11 @@ def _peak_memory_mb(pid: int) -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     return 0.0
+
+
+def memory_mb(pid: int) -> float:
+    """What a process holds in memory (RSS), its children apart; 0 when it is gone."""
+    with suppress(OSError, IndexError, ValueError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / (1 << 20)
+    return 0.0

@@ -9,6 +9,7 @@ from redis_client.connection import queue_errors
 from redis_client.queue import Queue
 
 MOST_LINES, LINES_SECONDS = 1000, 24 * 3600
+STARTS_SECONDS = 24 * 3600
 
 
 def post_lines(queue: Queue, worker: str, lines: Sequence[str]) -> None:
@@ -22,6 +23,17 @@ def post_lines(queue: Queue, worker: str, lines: Sequence[str]) -> None:
         pipe.ltrim(key, -MOST_LINES, -1)
         pipe.expire(key, LINES_SECONDS)
         pipe.execute()
+
+
+def count_start(queue: Queue, worker: str) -> int:
+    """A worker of this name starts; how often one has, with never a day between two."""
+    key = queue.key(f"starts:{worker}")
+    with queue_errors():
+        pipe = queue.connections.commands().pipeline(transaction=False)
+        pipe.incr(key)
+        pipe.expire(key, STARTS_SECONDS)
+        found: Any = pipe.execute()
+    return int(found[0])
 
 
 def find_lines(queue: Queue, worker: str, *, limit: int = MOST_LINES) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from errors import InvalidInput, QueueUnavailable
 from redis_client.connection import queue_errors
@@ -73,6 +75,35 @@ def breaker(
         longest_ms=int(longest_seconds * 1000),
     )
     return int(wait_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """How a gate stands: for how long its breaker stays open (0: closed), and how many of its slots are held."""
+
+    open_seconds: float
+    held: int
+
+
+def look_at(queue: Queue, names: Iterable[str]) -> dict[str, GateState]:
+    """How these gates stand."""
+    known = sorted(names)
+    if not known:
+        return {}
+    with queue_errors():
+        client = queue.connections.commands()
+        seconds, micros = client.time()
+        now_ms = seconds * 1000 + micros // 1000
+        pipe = client.pipeline(transaction=False)
+        for name in known:
+            pipe.hget(queue.key(f"breaker:{name}"), "open_until")
+            pipe.zcount(queue.key(f"sem:{name}"), now_ms, "+inf")
+        found: Any = pipe.execute()
+    states = zip(found[::2], found[1::2], strict=True)
+    return {
+        name: GateState(max(0.0, (int(until or 0) - now_ms) / 1000), int(held))
+        for name, (until, held) in zip(known, states, strict=True)
+    }
 
 
 def hint(queue: Queue, external_id: str, *, keep_seconds: int = 3600) -> None:

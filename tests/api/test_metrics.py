@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from counters import COUNTED
+from database.engine import now_ms
+from database.tables import Job
+from redis_client import gates
 from redis_client.client import RedisClient
 from tests.support.crews import enqueue, enqueue_many, wait_for_all
 from tests.support.workers import WorkerProcess, wait_for
@@ -94,3 +98,40 @@ def test_every_alert_stands_in_the_guide() -> None:
     alerts = re.findall(r"alert: (\w+)", (DEPLOY / "alerts.yml").read_text())
     assert alerts
     assert re.findall(r"^\| `(Stagecrew\w+)`", guide, re.MULTILINE) == alerts
+
+
+def test_what_a_vendor_and_a_worker_cost_is_told(web: TestClient, client: RedisClient, start_worker: Start) -> None:
+    worker = start_worker("worker-1", BEAT_SECONDS="0.3")
+    worker.wait_for_event("worker_started")
+    found = read(web)
+    assert 20 < value(found, "stagecrew_worker_memory_mb", worker="worker-1") < 500
+    assert value(found, "stagecrew_worker_starts", worker="worker-1") == 1
+    assert worker.stop() == 0
+    again = start_worker("worker-1", BEAT_SECONDS="0.3")
+    again.wait_for_event("worker_started")
+    assert value(read(web), "stagecrew_worker_starts", worker="worker-1") == 2
+    assert again.stop() == 0
+    # A worker whose calls have come to a vendor, as its heartbeat tells.
+    redis, vendor = client.get_client(), "replicate:0a1b2c3d"
+    record = {"worker_id": "w", "slots": 1, "jobs": [], "trouble": None, "stopping": None, "gates": {vendor: 8}}
+    redis.hset(client.queue.key("worker:x"), "record", json.dumps(record))
+    redis.zadd(client.queue.key("workers"), {"x": 1})
+    gates.hold(client.queue, vendor, "one", slots=8, lease_seconds=30)
+    found = read(web)
+    assert value(found, "stagecrew_vendor_slots_used", vendor=vendor) == 1
+    assert value(found, "stagecrew_vendor_slots", vendor=vendor) == 8
+    assert value(found, "stagecrew_breaker_open", vendor=vendor) == 0
+    for _ in range(gates.FAILURES_IN_A_ROW):
+        gates.breaker(client.queue, vendor, "one", "fail")
+    assert value(read(web), "stagecrew_breaker_open", vendor=vendor) == 1
+    assert "out of order" in web.get("/workers/health").json()["reasons"][-1]
+    assert vendor in web.get("/ui/workers", headers={"Accept": "text/html"}).text
+
+
+def test_the_oldest_job_of_each_queue_is_told(web: TestClient, client: RedisClient) -> None:
+    enqueue_many(client, 2)
+    with client.database.write() as connection:
+        connection.execute(update(Job).values(updated_ms=now_ms() - 60_000))
+    found = read(web)
+    assert 60 <= value(found, "stagecrew_queue_oldest_seconds", queue="video_generation_queue") < 90
+    assert value(found, "stagecrew_queue_oldest_seconds", queue="images-queue") == 0

@@ -139,3 +139,17 @@ def test_a_hint_wakes_who_waits_and_comes_early_too(client: RedisClient) -> None
     gates.hint(client.queue, "pred-1")
     assert gates.wait_for_hint(client.queue, "pred-1", 5)
     assert not gates.wait_for_hint(client.queue, "pred-1", 0.01)
+
+
+def test_how_gates_stand_is_told(client: RedisClient) -> None:
+    queue = client.queue
+    for name in ("a", "b"):
+        gates.hold(queue, "vendor", name, slots=2, lease_seconds=30)
+    assert gates.look_at(queue, ["vendor", "other"]) == {
+        "vendor": gates.GateState(0.0, 2),
+        "other": gates.GateState(0.0, 0),
+    }
+    for _ in range(gates.FAILURES_IN_A_ROW):
+        gates.breaker(queue, "vendor", "a", "fail", open_seconds=30)
+    assert 25 < gates.look_at(queue, ["vendor"])["vendor"].open_seconds <= 30
+    assert gates.look_at(queue, []) == {}
