@@ -104,6 +104,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
     api_auth: Literal["auto", "on"] = "auto"
+    upload_day_mb: int = Field(20_000, ge=0)
     webhook_own_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("log_level", mode="before")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import structlog
@@ -16,6 +17,7 @@ from redis_client import redis_client
 from settings import get_settings
 
 EXIT_CONFIG = 78
+BACKLOG = 2048
 LEAVE_SECONDS = 3  # readers of events would stay for ever
 
 
@@ -29,16 +31,22 @@ def main() -> int:
         return EXIT_CONFIG
     if not is_open() and not has_tokens(redis_client.database):
         print("api: nobody can come in before there is a token: python jobs.py token create NAME", file=sys.stderr)
+    try:
+        door = _listen(settings.api_host, settings.api_port)
+    except OSError as error:
+        told = f"API_HOST={settings.api_host}, API_PORT={settings.api_port}: {error.strerror}"
+        print(f"api: {told}; choose another address or port", file=sys.stderr)
+        return EXIT_CONFIG
     structlog.get_logger().info("api_started", url=f"http://{settings.api_host}:{settings.api_port}/")
-    uvicorn.run(
-        create_app(),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=LEAVE_SECONDS,
-    )
+    config = uvicorn.Config(create_app(), log_config=None, server_header=False, timeout_graceful_shutdown=LEAVE_SECONDS)
+    uvicorn.Server(config).run(sockets=[door])
     return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket to serve on; OSError when it is somebody else's, or no address of this machine."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,15 @@ from api.problems import Problem
 from api.sessions import LONGEST_LINK_SECONDS, is_link, sign_link
 from artifacts import Artifact, find_artifacts, open_store
 from database.meta import bind_store
-from database.uses import artifact_known, find_artifact, keep_upload
+from database.uses import artifact_known, find_artifact, keep_upload, uploaded_bytes
 from errors import InvalidInput, TooLarge
 from pipeline.catalog.files import inspect_file
 from pipeline.film.kinds import MOST_CLIP_BYTES
 from redis_client import redis_client
+from settings import get_settings
 
 MOST_NAME = 200
+MEGABYTE = 1_000_000
 # What a browser may show inside a page of ours; everything else is saved.
 SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "video/", "audio/", "text/plain", "text/vtt")
 router = APIRouter(tags=["files"])
@@ -51,15 +53,32 @@ async def upload(
     It is kept for a day, and longer when a job names it.
     """
     owner = caller.chosen_tenant(tenant)
+    most = min(MOST_CLIP_BYTES, await run_in_threadpool(_room, owner))
     with tempfile.NamedTemporaryFile(prefix="stagecrew-upload-") as part:
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > MOST_CLIP_BYTES:
-                raise TooLarge(f"{name} is larger than {MOST_CLIP_BYTES / 1e6:.0f} MB, the most that is taken")
+            if size > most:
+                raise TooLarge(f"{name} is larger than {most / 1e6:.0f} MB, the most that is taken now")
             part.write(chunk)
         part.flush()
         return await run_in_threadpool(_keep, Path(part.name), _plain(name), owner, caller)
+
+
+def _room(tenant: str) -> int:
+    """How many bytes a tenant may still bring."""
+    settings, free_mb = get_settings(), open_store().free_mb()
+    if free_mb < settings.min_free_mb:
+        raise Problem(
+            HTTPStatus.INSUFFICIENT_STORAGE, f"{free_mb:.0f} MB are free here: nothing is taken now", kind="full"
+        )
+    if not settings.upload_day_mb:
+        return MOST_CLIP_BYTES
+    left = settings.upload_day_mb * MEGABYTE - uploaded_bytes(redis_client.database, tenant)
+    if left <= 0:
+        told = f"{tenant} has brought {settings.upload_day_mb} MB within a day, the most that is taken (UPLOAD_DAY_MB)"
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, told, kind="quota")
+    return left
 
 
 def _keep(path: Path, name: str, tenant: str, caller: Caller) -> Artifact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from artifacts import Artifact
 from database.engine import Database, now_ms
@@ -43,6 +43,17 @@ def keep_upload(database: Database, artifact: Artifact, *, tenant: str) -> None:
     """Record a file that a tenant has brought, for jobs to come."""
     with database.write() as connection:
         keep_artifact(database, connection, artifact, tenant=tenant, job_id=UPLOAD)
+
+
+def uploaded_bytes(database: Database, tenant: str) -> int:
+    """How much a tenant has brought within a day (older ones are forgotten)."""
+    query = (
+        select(func.coalesce(func.sum(StoredArtifact.size), 0))
+        .join(ArtifactUse, ArtifactUse.sha256 == StoredArtifact.sha256)
+        .where(ArtifactUse.tenant == tenant, ArtifactUse.job_id == UPLOAD)
+    )
+    with database.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def forget_uploads(database: Database, *, untouched_seconds: float) -> int:

@@ -1,6 +1,7 @@
 """Files over HTTP: brought, looked at, named by a job, fetched whole, in ranges and by signed links."""
 
 import io
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -110,3 +111,32 @@ def test_what_no_job_names_is_forgotten_after_a_day(web: TestClient, client: Red
     assert artifact_known(client.database, "default", kept["sha256"])
     assert not artifact_known(client.database, "default", left["sha256"])
     assert UPLOAD.startswith("@")  # no job can have this id
+
+
+def test_what_a_tenant_may_bring_in_a_day_has_an_end(
+    closed: TestClient, bearer: Bearer, setting: Callable[[str, object], None]
+) -> None:
+    setting("UPLOAD_DAY_MB", 1)
+    acme, globex = bearer("submit", "acme"), bearer("submit", "globex")
+    noise = random.Random(7)
+
+    def picture() -> bytes:
+        from PIL import Image
+
+        made = io.BytesIO()
+        Image.frombytes("RGB", (400, 400), noise.randbytes(480_000)).save(made, "PNG")
+        return made.getvalue()
+
+    answers = [bring(closed, picture(), headers=acme).status_code for _ in range(4)]
+    assert answers == [201, 201, 413, 413]  # a third does not fit into what is left
+    small = bring(closed, photo(), headers=acme)
+    assert small.status_code == 201
+    assert bring(closed, picture(), headers=globex).status_code == 201
+    setting("UPLOAD_DAY_MB", 0)
+    assert bring(closed, picture(), headers=acme).status_code == 201
+
+
+def test_nothing_is_taken_when_the_disk_is_full(web: TestClient, setting: Callable[[str, object], None]) -> None:
+    setting("MIN_FREE_MB", 10**9)
+    answer = bring(web, photo())
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:stagecrew:full")
