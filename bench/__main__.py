@@ -16,6 +16,8 @@ PARTS = {
     "redis": "redis_memory",
     "film": "film",
     "pages": "pages",
+    "readers": "readers",
+    "browser": "browser",
 }
 
 

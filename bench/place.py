@@ -23,6 +23,7 @@ import embedded
 from database.engine import reset_database
 from database.jobs import NewJob
 from redis_client.client import RedisClient
+from redis_client.events import read_events
 from settings import ROOT, Settings, get_settings
 
 PATIENCE_SECONDS = 600.0
@@ -48,6 +49,13 @@ class Place:
         """The first row of a look into the records."""
         with self.client.database.read() as connection:
             return tuple(connection.exec_driver_sql(sql).one())
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """All that Redis holds of a job's events, oldest first."""
+        found: list[dict[str, Any]] = []
+        while page := read_events(self.client.queue, job_id, found[-1]["id"] if found else "0"):
+            found.extend(page)
+        return found
 
     @contextmanager
     def worker(self, name: str, *arguments: str) -> Iterator[WorkerProcess]:
