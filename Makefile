@@ -12,7 +12,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-slow test-all test-browser test-rules test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
+.PHONY: help screens demo test test-slow test-all test-browser test-rules test-voices voices check fix bench bench-moviepy soak stub redis-cli lock clean venv venv-dev fonts
 
 help: ## print this list
 	@echo 'Stagecrew. The commands:'
@@ -46,6 +46,13 @@ test-browser: venv-dev $(VENV)/browser.stamp ## the tests of the dashboard in a 
 	    && { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium >/dev/null; }; } \
 	    || { echo 'The browser is missing: install chromium (on Debian: apt-get install chromium).' >&2; exit 1; }
 	@$(PY) -m pytest -m browser
+
+# After test-browser: a look at what it kept, for the guide.
+screens: test-browser ## take the pictures of the dashboard that the guide shows
+	@mkdir -p docs/screens
+	@cp build/screens/film.png docs/screens/film.png
+	@cp build/screens/overview-1440-light.png docs/screens/overview.png
+	@cp build/screens/workers-1440-light.png docs/screens/workers.png
 
 test-voices: venv-dev voices ## the tests of the voice Kokoro, with its weights
 	@$(PY) -m pytest -m voices

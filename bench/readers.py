@@ -21,7 +21,7 @@ from tests.support.web import Server, serve
 PART = "readers"
 SECONDS = float(os.environ.get("BENCH_READERS_SECONDS", "60"))
 JOBS, READERS, WORKERS, SLOTS = 2000, 200, 8, 250
-STAGES, STAGE_SECONDS = 50, 30.0
+STAGES, STAGE_SECONDS = 10, 200.0  # each tells of its progress every 10 s: 200 events a second in all
 LEAVES_AFTER = (5, 40)  # events, and then it comes back with the id of the last one
 PAGE_MS, EVENT_MS, GROWTH = 300.0, 300.0, 1.1
 PAGE_PAUSE_SECONDS = 0.5

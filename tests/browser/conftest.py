@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from redis_client.client import RedisClient
+from tests.support.receivers import receive
 from tests.support.web import Server, serve
 from tests.support.workers import ROOT
 
@@ -34,8 +35,9 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def server(client: RedisClient, redis_url: str, tmp_path: Path) -> Iterator[Server]:
-    """A real one, on a port of its own."""
-    with serve(tmp_path, redis_url) as made:
+    """A real one, on a port of its own, and a receiver that it may tell."""
+    with receive() as receiver, serve(tmp_path, redis_url, WEBHOOK_OWN_HOSTS=receiver.place) as made:
+        made.receiver = receiver
         yield made
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from database.webhooks import Receiver, add_webhook
 from redis_client.client import RedisClient
 from tests.browser.conftest import keep_screen
 from tests.support.crews import enqueue
+from tests.support.web import Server
 from tests.support.workers import WorkerProcess, wait_for
 
 pytestmark = pytest.mark.browser
@@ -31,6 +33,7 @@ PAGES = {
     "dead": "/ui/dead",
     "workers": "/ui/workers",
     "costs": "/ui/costs",
+    "webhooks": "/ui/webhooks",
     "new": "/ui/new",
 }
 
@@ -127,6 +130,32 @@ def test_a_job_is_replayed_with_another_field(open_page: Open, client: RedisClie
     assert page.get_by_text("from step_3").count() == 1
 
 
+def test_an_address_is_added_tried_and_told_again(
+    open_page: Open, server: Server, client: RedisClient, start_worker: Start
+) -> None:
+    page = open_page(expected="422")
+    page.goto("/ui/webhooks")
+    page.get_by_role("button", name="Add an address").click()
+    page.get_by_role("textbox", name="Address").fill("http://127.0.0.1:1/hook")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text("give an https address").wait_for()
+    page.get_by_role("textbox", name="Address").fill(f"http://{server.receiver.place}/hook")
+    page.get_by_label("stage_completed").check()
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("cell", name=f"http://{server.receiver.place}/hook").wait_for()
+    start_worker("worker-1", WEBHOOK_OWN_HOSTS=server.receiver.place)
+    page.get_by_role("button", name="Try it").click()
+    page.wait_for_selector("#deliveries .status:has-text('delivered')")
+    page.get_by_role("button", name="Send again").click()
+    wait_for(lambda: len(server.receiver.got) == 2, what="the message again")
+    assert len(set(server.receiver.ids())) == 1
+    enqueue(client, "told", stages=2)
+    page.get_by_role("link", name="told").first.wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_text("Nobody is told of all jobs").wait_for()
+
+
 def test_lists_show_new_jobs_by_themselves(open_page: Open, client: RedisClient) -> None:
     page = open_page()
     page.goto("/ui/jobs")
@@ -151,13 +180,15 @@ def test_what_the_door_refuses_is_said_on_the_page(open_page: Open) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_every_page_is_fit_for_everybody(
-    open_page: Open, client: RedisClient, start_worker: Start, width: int, dark: bool
+    open_page: Open, server: Server, client: RedisClient, start_worker: Start, width: int, dark: bool
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    for url in ("https://shop.example/stagecrew", f"http://{server.receiver.place}/hook"):
+        add_webhook(client.database, Receiver(url, ("completed", "failed")), tenant="default")
     enqueue(client, "good", stages=4, items=3, bytes=64, seconds=0.01)
     enqueue(client, "bad", stages=2, fail_at=2, fail_kind="permanent")
-    worker = start_worker("worker-1", BEAT_SECONDS="0.5")
+    worker = start_worker("worker-1", BEAT_SECONDS="0.5", WEBHOOK_OWN_HOSTS=server.receiver.place)
     wait_for(
         lambda: {client.get_job_status(one)["status"] for one in ("good", "bad")} == {"completed", "failed"},
         what=worker.text,

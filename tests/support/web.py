@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
 
 from settings import child_environment
+from tests.support.receivers import Receiver
 from tests.support.workers import ROOT, wait_for
 
 
@@ -30,6 +31,7 @@ class Server:
 
     url: str
     process: subprocess.Popen[bytes]
+    receiver: Receiver = field(default_factory=lambda: Receiver(0))  # of webhooks, where a test has one
 
     def answers(self) -> bool:
         """Whether it does yet."""
