@@ -11,13 +11,17 @@ from errors import InvalidInput, Refused
 
 PORTS = {"https": 443, "http": 80}
 MOST_CHARACTERS = 2000
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 Number = ipaddress.IPv4Address | ipaddress.IPv6Address
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+GLOBAL = ipaddress.IPv6Network("2000::/3")  # what is handed out; all else is of somebody's own
+# Python calls them public: documentation, relays to 6to4, and where a cloud answers its own machines.
+NEVER = tuple(ipaddress.ip_network(one) for one in ("3fff::/20", "192.88.99.0/24", "168.63.129.16/32"))
+ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A URL in its parts. `is_own`: somewhere that the settings name, where private and http are fine."""
+    """A URL in its parts; `host` in ASCII. `is_own`: a place that the settings name, where private and http are fine."""
 
     url: str
     scheme: str
@@ -25,37 +29,49 @@ class Address:
     port: int
     is_own: bool = False
 
+    @property
+    def place(self) -> str:
+        """host:port, as WEBHOOK_OWN_HOSTS has it."""
+        return place_of(self.host, self.port)
+
+
+def place_of(host: str, port: int) -> str:
+    """host:port, with brackets around an address of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
 
 def read_address(url: str, *, own: Collection[str] = ()) -> Address:
     """The parts of an https address; `own` are the places (host:port) that may also be private, and reached by http.
 
     Errors: InvalidInput (not an https address), Refused (it is one of a private network, as it is written).
     """
+    if len(url) > MOST_CHARACTERS:
+        raise InvalidInput(f"{url[:80]!r}...: an address has at most {MOST_CHARACTERS} characters")
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError:
+        host = _ascii(parts.hostname or "")
+    except ValueError:  # also when a name has no form that name servers know
         raise InvalidInput(f"{url[:80]!r} is not an address") from None
-    if len(url) > MOST_CHARACTERS:
-        raise InvalidInput(f"{url[:80]!r}...: an address has at most {MOST_CHARACTERS} characters")
-    is_own = f"{parts.hostname}:{port}" in own
+    is_own = place_of(host, port) in own
     is_served = parts.scheme == "https" or (is_own and parts.scheme == "http")
-    if not is_served or not parts.hostname or parts.username or parts.password or not url.isprintable():
+    if not is_served or not host or parts.username or parts.password or not url.isprintable():
         raise InvalidInput(f"{url[:80]!r}: give an https address without user and password")
-    if not is_own and _is_number(parts.hostname) and not is_public(parts.hostname):
-        raise Refused(f"{parts.hostname} leads into a private network")
-    return Address(url, parts.scheme, parts.hostname, port, is_own)
+    if not is_own and _number(host) is not None and not is_public(host):
+        raise Refused(f"{host} leads into a private network")
+    return Address(url, parts.scheme, host, port, is_own)
 
 
 def is_public(address: str) -> bool:
     """Whether a number (of IPv4 or IPv6) stands for a machine of the open internet."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = _number(address)
+    if parsed is None or any(parsed in one for one in NEVER if one.version == parsed.version):
         return False
     inner = _inner(parsed)
     if inner is not None:
         return is_public(str(inner))
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed not in GLOBAL:
+        return False
     return parsed.is_global and not parsed.is_multicast
 
 
@@ -63,14 +79,19 @@ def _inner(address: Number) -> ipaddress.IPv4Address | None:
     """The IPv4 address that one of IPv6 carries through a gateway."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    low = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address in NAT64 or int(address) >> 32 & 0xFFFF_FFFF in ISATAP:
+        return low
     return address.ipv4_mapped or address.sixtofour
 
 
-def _is_number(host: str) -> bool:
+def _number(host: str) -> Number | None:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _ascii(host: str) -> str:
+    """A name as name servers know it."""
+    return host if host.isascii() and ".." not in host and not host.startswith(".") else host.encode("idna").decode()

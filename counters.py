@@ -41,7 +41,7 @@ COUNTED: dict[str, tuple[Count, ...]] = {
     "health_check": (Count("health_checks", ("trouble",)),),
     "webhook_delivered": (Count("webhooks", labels={"outcome": "delivered"}),),
     "webhook_deferred": (Count("webhooks", labels={"outcome": "deferred"}),),
-    "webhook_given_up": (Count("webhooks", labels={"outcome": "given_up"}),),
+    "webhook_given_up": (Count("webhooks", labels={"outcome": "given_up"}, amount="count"),),
     "call_settled": (
         Count("calls", ("provider",)),
         Count("call_seconds", ("provider",), amount="seconds"),

@@ -55,6 +55,7 @@ FINISH_FIRST = frozenset({"drained", "max_jobs"})
 IGNORED_SECONDS = 30.0
 FORCE_BEFORE_SECONDS = 5.0
 LEAVE_SECONDS = 5.0
+TELL_SECONDS = 10.0  # for the webhooks of its last jobs, when it drained or reached --max-jobs
 log = structlog.get_logger()
 
 
@@ -185,6 +186,8 @@ class Worker:
 
     def _close(self) -> None:
         self.running = False
+        if self.stopping in FINISH_FIRST:
+            self.courier.finish(TELL_SECONDS)
         self.fetcher.stop()
         self.beat.stop()
         self.house.stop()

@@ -55,7 +55,7 @@ def add(given: NewWebhook, caller: Submitter) -> dict[str, Any]:
 
 @router.delete("/webhooks/{webhook_id}")
 def remove(webhook_id: WebhookId, caller: Submitter) -> dict[str, Any]:
-    """Tell it nothing more; what is on its way is still delivered."""
+    """Tell it nothing more, neither what is on its way."""
     remove_webhook(redis_client.database, webhook_id, caller.tenant)
     caller.wrote("webhook_remove", webhook_id)
     return {"removed": webhook_id}
@@ -63,13 +63,13 @@ def remove(webhook_id: WebhookId, caller: Submitter) -> dict[str, Any]:
 
 @router.post("/webhooks/{webhook_id}/ping", status_code=status.HTTP_202_ACCEPTED)
 def try_out(webhook_id: WebhookId, caller: Submitter) -> dict[str, Any]:
-    """Send a message that tells of nothing, to see whether it arrives."""
+    """Send a message that tells of nothing, to see whether it arrives; one at a time."""
     return {"delivery": ping(redis_client.database, webhook_id, caller.tenant)}
 
 
 @router.get("/webhooks/secret")
 def secret(caller: Submitter, tenant: Annotated[Tenant | None, Query()] = None) -> dict[str, Any]:
-    """What the messages of a tenant are signed with; for a day after a change the one before signs along."""
+    """What the messages of a tenant are signed with; for a day after a change those before sign along."""
     return {"secret": secrets_of(redis_client.database, caller.chosen_tenant(tenant))[0]}
 
 

@@ -57,7 +57,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @webhook.command()
 def remove(webhook_id: WebhookId) -> None:
-    """Tell it nothing more; what is on its way is still delivered."""
+    """Tell it nothing more, neither what is on its way."""
     from database.webhooks import remove_webhook
     from redis_client import redis_client
 
@@ -114,11 +114,11 @@ def deliveries(
             one["job_id"],
             one["status"],
             len(one["tries"]),
-            one["tries"][-1]["error"] if one["tries"] else None,
+            one["error"],
         )
         for one in found
     ]
-    console().print(table(("when", "message", "event", "job", "status", "tries", "last error"), rows))
+    console().print(table(("when", "message", "event", "job", "status", "tries", "why not yet"), rows))
 
 
 @webhook.command()

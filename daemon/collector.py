@@ -12,7 +12,7 @@ import structlog
 
 from artifacts import LocalStore
 from database.charges import stray_calls
-from database.deliveries import forget_deliveries
+from database.deliveries import PAGE, forget_deliveries, tidy_hosts
 from database.engine import Database
 from database.keeping import delete_ended, forget_marked, keeps_as, mark_unused, unknown_files
 from database.outbox import post
@@ -24,6 +24,7 @@ from redis_client.queue import Queue
 
 COLLECT_SECONDS = 60.0
 STORE_PARTS = 256
+MOST_PAGES = 40  # of old messages, at a time
 # A file that no row knows was stored by somebody who may still be about to commit; an upload may wait for its job.
 UNKNOWN_SECONDS = 24 * 3600.0
 UPLOAD_SECONDS = 24 * 3600.0  # brought, and named by no job
@@ -54,7 +55,10 @@ class Collector:
         page = delete_ended(self.database, keep_seconds, after=self._after)
         self._after = page.after or (0, "")
         forget_uploads(self.database, untouched_seconds=UPLOAD_SECONDS)
-        forget_deliveries(self.database, seconds=DELIVERY_SECONDS)
+        for _ in range(MOST_PAGES):
+            if forget_deliveries(self.database, seconds=DELIVERY_SECONDS) < PAGE:
+                break
+        tidy_hosts(self.database)
         marked = mark_unused(self.database)
         files = sum(
             self.store.remove(digest, untouched_seconds=FILE_SECONDS) for digest in forget_marked(self.database)

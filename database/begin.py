@@ -67,9 +67,11 @@ def _why_not(database: Database, connection: Connection, holder: Holder, known: 
 def _cancelled(database: Database, connection: Connection, holder: Holder) -> bool:
     parameters = {"b_id": holder.job_id, "b_token": holder.token}
     row = statements.CANCELLED.run(connection, parameters).fetchone()
+    if row is None:
+        return False  # it ended a moment ago, otherwise
     status = JobStatus.CANCELLED
     write_event(connection, holder.job_id, "cancelled", status=status, worker_id=holder.owner)
-    return row is not None and after_end(database, connection, holder.job_id, status, Relations(*row))
+    return after_end(database, connection, holder.job_id, status, Relations(*row))
 
 
 def _quarantine(database: Database, connection: Connection, holder: Holder, job: JobRecord) -> bool:

@@ -116,7 +116,7 @@ def _delete(database: Database, job_ids: Sequence[str]) -> int:
         )
         connection.execute(delete(Event).where(Event.job_id.in_(gone)))
         connection.execute(delete(ArtifactUse).where(ArtifactUse.job_id.in_(gone)))
-        connection.execute(delete(Webhook).where(Webhook.job_id.in_(gone)))
+        connection.execute(delete(Webhook).where(Webhook.job_id != "", Webhook.job_id.in_(gone)))
     return len(gone)
 
 

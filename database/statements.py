@@ -184,6 +184,7 @@ TOLD_EVENT = Prepared(
         .where(
             Webhook.tenant == select(Job.tenant).where(Job.id == bindparam("e_job")).scalar_subquery(),
             or_(Webhook.job_id == "", Webhook.job_id == bindparam("e_job")),
+            Webhook.disabled_ms.is_(None),
         )
         .label("is_wanted")
     )

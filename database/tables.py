@@ -24,7 +24,7 @@ from states import JobStatus
 
 DEAD_ROWS = "status IN ('failed', 'quarantined', 'cancelled')"
 UNREAD_ROWS = "status = 'completed' AND fetched_ms IS NULL"
-PENDING_ROWS = "status = 'pending'"
+PENDING_ROWS, FAILED_ROWS = "status = 'pending'", "status = 'failed'"
 
 
 class Base(DeclarativeBase):
@@ -339,18 +339,32 @@ class Webhook(Base):
 
 
 class WebhookSecret(Base):
-    """What the messages of a tenant are signed with; the one before signs along for a day."""
+    """What the messages of a tenant are signed with; one that was changed signs along until it `expires`."""
 
     __tablename__ = "webhook_secrets"
 
     tenant: Mapped[str] = _id()
-    secret: Mapped[str] = mapped_column(String(64))
-    before: Mapped[str | None] = mapped_column(String(64))
-    rotated_ms: Mapped[int] = mapped_column(BigInteger)
+    secret: Mapped[str] = _id(64)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class DeliveryHost(Base):
+    """A host that a tenant's messages go to: from when on it may be asked, and how often in a row it was silent."""
+
+    __tablename__ = "delivery_hosts"
+
+    tenant: Mapped[str] = _id()
+    host: Mapped[str] = _id(270)
+    free_ms: Mapped[int] = mapped_column(BigInteger)
+    silences: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class Delivery(Base):
-    """One message to one receiver: written in the commit of the event it tells of, kept as a log of how it got there."""
+    """One message to one receiver: written in the commit of the event it tells of, kept as a log of how it got there.
+
+    `asked_ms` is from when its day counts; `due_ms` is also what a sender shows to prove that nobody else has moved it.
+    """
 
     __tablename__ = "deliveries"
 
@@ -360,20 +374,29 @@ class Delivery(Base):
     job_id: Mapped[str] = mapped_column(String(128))
     event: Mapped[str] = mapped_column(String(32))
     url: Mapped[str] = mapped_column(Text)
-    host: Mapped[str] = mapped_column(String(260))
+    host: Mapped[str] = mapped_column(String(270))
     body: Mapped[str] = mapped_column(Text)  # as it is signed
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # since it was last asked for
     tries: Mapped[Any]  # of each: at_ms, status (of HTTP, or null), seconds, error
+    error: Mapped[str | None] = mapped_column(Text)  # why it is not there yet
     created_ms: Mapped[int] = mapped_column(BigInteger)
+    asked_ms: Mapped[int] = mapped_column(BigInteger)
     due_ms: Mapped[int] = mapped_column(BigInteger)
     ended_ms: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
-        Index("ix_deliveries_due", "due_ms", sqlite_where=text(PENDING_ROWS), postgresql_where=text(PENDING_ROWS)),
+        Index(
+            "ix_deliveries_due",
+            *("tenant", "host", "due_ms"),
+            sqlite_where=text(PENDING_ROWS),
+            postgresql_where=text(PENDING_ROWS),
+        ),
+        Index("ix_deliveries_failed", "created_ms", sqlite_where=text(FAILED_ROWS), postgresql_where=text(FAILED_ROWS)),
+        Index("ix_deliveries_ended", "ended_ms"),
         Index("ix_deliveries_tenant_created", "tenant", "created_ms"),
         Index("ix_deliveries_created", "created_ms"),
-        Index("ix_deliveries_job", "job_id"),
+        Index("ix_deliveries_job", "job_id", "created_ms"),
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from errors import InvalidInput, Refused, TooLarge, Unreachable
 
 MOST_REDIRECTS = 4
 CHUNK = 1 << 16
+HEAD_BYTES = 1 << 16  # of an answer, beside its body
 Resolve = Callable[[str, int], list[str]]
 
 
@@ -47,30 +49,20 @@ def fetch(
     Errors: InvalidInput (not an https address, or the answer is 4xx), Refused (it leads to a private network),
     TooLarge, Unreachable (try again).
     """
-    import httpx
-
     deadline = time.monotonic() + seconds
+    wanted = {"accept": "image/*", "accept-encoding": "identity"}
     for _ in range(MOST_REDIRECTS + 1):
         place = check_place(url, resolve or _resolve)
-        try:
-            # No proxies and no cookies from the environment; the address was chosen above.
-            with (
-                httpx.Client(trust_env=False, timeout=httpx.Timeout(10.0), transport=transport) as client,
-                client.stream(
-                    "GET",
-                    _pinned(place),
-                    headers={"host": _authority(place), "accept": "image/*", "accept-encoding": "identity"},
-                    extensions={"sni_hostname": place.host},
-                ) as answer,
-            ):
-                if answer.is_redirect:
-                    url = urljoin(url, answer.headers.get("location", ""))
-                    continue
-                _refuse_status(answer.status_code, place)
-                _save(answer, output, place, most_bytes=most_bytes, deadline=deadline, check=check)
-                return str(answer.headers.get("content-type", "")).partition(";")[0]
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{place.host} does not answer: {type(error).__name__}") from error
+        left = deadline - time.monotonic()
+        with _asked(
+            place, "GET", wanted, seconds=left, most_bytes=most_bytes + HEAD_BYTES, transport=transport
+        ) as answer:
+            if answer.is_redirect:
+                url = urljoin(url, answer.headers.get("location", ""))
+                continue
+            _refuse_status(answer.status_code, place)
+            _save(answer, output, place, most_bytes=most_bytes, deadline=deadline, check=check)
+            return str(answer.headers.get("content-type", "")).partition(";")[0]
     raise InvalidInput(f"{urlsplit(url).hostname} redirects more than {MOST_REDIRECTS} times")
 
 
@@ -86,26 +78,53 @@ def post(
 ) -> int:
     """Send something to an address that a user gave; the status of the answer, of which nothing else is read.
 
-    `own` are the places (host:port) that may be private. A redirect is an answer like any other: a signed message is for
-    the place that was named. Errors: InvalidInput, Refused, Unreachable.
+    `own` are the places (host:port) that may be private; `seconds` is for all of it. A redirect is an answer like any
+    other: a signed message is for the place that was named. Errors: InvalidInput, Refused, Unreachable.
     """
+    place = check_place(url, resolve or _resolve, own=own)
+    with _asked(
+        place, "POST", headers, content=body, seconds=seconds, most_bytes=HEAD_BYTES, transport=transport
+    ) as answer:
+        return int(answer.status_code)
+
+
+@contextmanager
+def _asked(
+    place: Place,
+    method: str,
+    headers: Mapping[str, str],
+    *,
+    seconds: float,
+    most_bytes: int,
+    content: bytes | None = None,
+    transport: Any = None,
+) -> Iterator[Any]:
+    """An answer whose body is still to be read, all within so many seconds and bytes."""
     import httpx
 
-    place = check_place(url, resolve or _resolve, own=own)
+    from pipeline.bounded import BoundedTransport
+
     try:
+        # No proxies and no cookies from the environment; the address was chosen before.
         with (
-            httpx.Client(trust_env=False, timeout=httpx.Timeout(seconds), transport=transport) as client,
+            httpx.Client(
+                trust_env=False,
+                timeout=httpx.Timeout(max(0.1, min(10.0, seconds))),
+                transport=transport or BoundedTransport(seconds=seconds, most_bytes=most_bytes),
+            ) as client,
             client.stream(
-                "POST",
+                method,
                 _pinned(place),
-                content=body,
+                content=content,
                 headers={"host": _authority(place), **headers},
                 extensions={"sni_hostname": place.host},
             ) as answer,
         ):
-            return answer.status_code
+            yield answer
     except httpx.HTTPError as error:
         raise Unreachable(f"{place.host} does not answer: {type(error).__name__}") from error
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise InvalidInput(f"{place.url[:80]!r} is not an address") from error
 
 
 def check_place(url: str, resolve: Resolve, *, own: Collection[str] = ()) -> Place:

@@ -10,6 +10,7 @@ from typing import Any
 from artifacts import Artifact, find_artifacts
 from database.jobs import find_job, find_stages
 from database.replays import insert_replay
+from database.webhooks import receiver_of
 from errors import InvalidInput, Taken
 from pipeline.catalog.base import PaidPayload, Step, find_pipeline, validate_payload
 from pipeline.catalog.complaints import nearest
@@ -59,7 +60,7 @@ def replay(
     pipeline = find_pipeline(old["pipeline"])
     steps = plan_steps(pipeline, validate_payload(pipeline, job.payload))
     kept = _before(steps, from_stage)
-    job = replace(job, replay_of=job_id, replay_from=from_stage)
+    job = replace(job, replay_of=job_id, replay_from=from_stage, webhook=receiver_of(client.database, job_id))
     results = [row["result"] for row in find_stages(client.database, job_id) if row["stage"] in kept]
     found = insert_replay(client.database, job, stages=kept, artifacts=_artifacts(results))
     if found is None:

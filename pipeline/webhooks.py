@@ -15,7 +15,8 @@ from pipeline.signatures import sign
 
 # The pauses between the tries of a message, in seconds: a day in all.
 PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 36000)
-SECONDS = 10.0
+LONGEST_REST = 6  # of those pauses: an hour
+SECONDS = 10.0  # for a receiver to answer, all in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,13 @@ class Tried:
 
 
 def pause_after(attempts: int) -> float | None:
-    """How long to wait after so many tries; None: it was the last one."""
-    return PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
+    """How long to wait after so many tries (from 1 on); None: it was the last one."""
+    return PAUSES[max(1, attempts) - 1] if attempts <= len(PAUSES) else None
+
+
+def rest_after(silences: int) -> float:
+    """How long to leave a host alone that was silent so many times in a row (from 1 on)."""
+    return PAUSES[min(max(1, silences), LONGEST_REST) - 1]
 
 
 def send(

@@ -30,6 +30,7 @@ from database.meta import database_id
 from database.migrate import init_db
 from database.open_jobs import OpenJob, open_job
 from database.requests import find_open_children, free, reopen, request_cancel
+from database.webhooks import add_to_job
 from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable, Taken
 from pipeline.catalog.base import declared_queues, find_pipeline
 from pipeline.catalog.complaints import nearest
@@ -89,6 +90,8 @@ class RedisClient:
         if not insert_jobs(self.database, [job]):
             if not same_job(self.database, job):
                 raise Taken(f"id={job.id!r} is taken by a job with another payload; choose another id")
+            if job.webhook is not None:
+                add_to_job(self.database, job.webhook, tenant=job.tenant, job_id=job.id)
             return False
         self.deliver([job])
         return True

@@ -32,7 +32,9 @@ from settings import ID_PATTERN, NAME_PATTERN
 LONGEST_DELAY_SECONDS = 366 * 24 * 3600
 LONGEST_CHAIN = 20
 RESERVED = frozenset({"id"})
-FOLLOWING = frozenset({"id", "pipeline", "payload", "take", "queue", "priority", "delay", "groups", "reuse", "then"})
+FOLLOWING = frozenset(
+    {"id", "pipeline", "payload", "take", "queue", "priority", "delay", "groups", "reuse", "then", "webhook"}
+)
 _ID = re.compile(ID_PATTERN)
 _NAME = re.compile(NAME_PATTERN)
 _PATH = re.compile(r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")
@@ -203,4 +205,6 @@ def _following(
         "groups": list(_groups(pipeline, then.get("groups", ()))),
         "then": nested,
     }
+    if then.get("webhook") is not None:
+        as_receiver("then.webhook", then["webhook"])
     return whole, [*artifacts, *more]

@@ -79,7 +79,7 @@ def _start_next(client: RedisClient, job_id: str) -> None:
         for field, path in (then.get("take") or {}).items():
             payload[field] = _find(row["result"], path)
         options = {name: then[name] for name in ("pipeline", "queue", "priority", "delay", "groups", "then")}
-        options |= {"tenant": row["tenant"], "reuse": then.get("reuse", True)}
+        options |= {"tenant": row["tenant"], "reuse": then.get("reuse", True), "webhook": then.get("webhook")}
         client.enqueue_job(next_id, payload, **options)
     except Permanent as error:
         log.exception("chain_refused", job_id=next_id, after=job_id)

@@ -31,9 +31,17 @@ def upgrade() -> None:
         "webhook_secrets",
         sa.Column("tenant", sa.String(length=128), nullable=False),
         sa.Column("secret", sa.String(length=64), nullable=False),
-        sa.Column("before", sa.String(length=64), nullable=True),
-        sa.Column("rotated_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", name=op.f("pk_webhook_secrets")),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant", "secret", name=op.f("pk_webhook_secrets")),
+    )
+    op.create_table(
+        "delivery_hosts",
+        sa.Column("tenant", sa.String(length=128), nullable=False),
+        sa.Column("host", sa.String(length=270), nullable=False),
+        sa.Column("free_ms", sa.BigInteger(), nullable=False),
+        sa.Column("silences", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "host", name=op.f("pk_delivery_hosts")),
     )
     op.create_table(
         "deliveries",
@@ -43,24 +51,34 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=128), nullable=False),
         sa.Column("event", sa.String(length=32), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("host", sa.String(length=260), nullable=False),
+        sa.Column("host", sa.String(length=270), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("tries", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("asked_ms", sa.BigInteger(), nullable=False),
         sa.Column("due_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
-    pending = sa.text("status = 'pending'")
+    pending, failed = sa.text("status = 'pending'"), sa.text("status = 'failed'")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_deliveries_due", ["due_ms"], unique=False, sqlite_where=pending, postgresql_where=pending
+            "ix_deliveries_due",
+            ["tenant", "host", "due_ms"],
+            unique=False,
+            sqlite_where=pending,
+            postgresql_where=pending,
         )
+        batch_op.create_index(
+            "ix_deliveries_failed", ["created_ms"], unique=False, sqlite_where=failed, postgresql_where=failed
+        )
+        batch_op.create_index("ix_deliveries_ended", ["ended_ms"], unique=False)
         batch_op.create_index("ix_deliveries_tenant_created", ["tenant", "created_ms"], unique=False)
         batch_op.create_index("ix_deliveries_created", ["created_ms"], unique=False)
-        batch_op.create_index("ix_deliveries_job", ["job_id"], unique=False)
+        batch_op.create_index("ix_deliveries_job", ["job_id", "created_ms"], unique=False)
 
     op.add_column("jobs", sa.Column("fetched_ms", sa.BigInteger(), nullable=True))
     # What ended before anybody counted is nobody's business any more.

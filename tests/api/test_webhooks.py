@@ -16,6 +16,11 @@ Bearer = Callable[..., dict[str, str]]
 URL = "https://shop.example/hook"
 
 
+def deliver(courier: Courier) -> None:
+    for one in courier.deliver():
+        one.join()
+
+
 def test_from_adding_to_removing(web: TestClient, client: RedisClient, setting: Setting) -> None:
     with receive() as receiver:
         setting("WEBHOOK_OWN_HOSTS", receiver.place)
@@ -27,14 +32,14 @@ def test_from_adding_to_removing(web: TestClient, client: RedisClient, setting: 
         web.post("/jobs", json={"pipeline": "selftest", "id": "one"})
         web.post("/jobs/one/cancel")
         courier = Courier(client.database, "worker-1", [receiver.place])
-        courier.deliver()
+        deliver(courier)
         assert sorted(one["type"] for one in receiver.told()) == ["job.cancelled", "ping"]
         found = web.get("/deliveries?job=one&status=delivered").json()["deliveries"]
         assert [(one["event"], one["tries"][0]["status"]) for one in found] == [("cancelled", 204)]
         delivery = found[0]["id"]
         assert web.get(f"/deliveries/{delivery}").json()["body"].encode() == receiver.got[-1][1]
         assert web.post(f"/deliveries/{delivery}/replay").json() == {"delivery": delivery, "status": "pending"}
-        courier.deliver()
+        deliver(courier)
         assert receiver.ids().count(delivery) == 2
         assert web.delete(f"/webhooks/{name}").json() == {"removed": name}
         assert web.get("/webhooks").json()["webhooks"] == []

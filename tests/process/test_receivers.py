@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from database.deliveries import list_deliveries
 from database.engine import now_ms
-from database.tables import Delivery
+from database.tables import Delivery, DeliveryHost
 from database.webhooks import secrets_of
 from pipeline.signatures import sign
 from redis_client.client import RedisClient
@@ -69,6 +69,7 @@ def tell_of(client: RedisClient, start_worker: StartWorker, setting: Setting, po
     wait_for(lambda: due(client) or delivered(), what=lambda: f"{worker.text()} {said.read_text()}")
     with client.database.write() as connection:
         connection.execute(update(Delivery).values(status="pending", due_ms=now_ms()))
+        connection.execute(update(DeliveryHost).values(free_ms=0))
     wait_for(delivered, what=worker.text)
     assert sorted(said.read_text().splitlines()) == ["job.completed good", "job.failed bad"]
     assert worker.stop() == 0
@@ -77,6 +78,7 @@ def tell_of(client: RedisClient, start_worker: StartWorker, setting: Setting, po
 def due(client: RedisClient) -> bool:
     """Let everything that waits be due; False."""
     with client.database.write() as connection:
+        connection.execute(update(DeliveryHost).where(DeliveryHost.silences > 0).values(free_ms=0))
         connection.execute(
             update(Delivery).where(Delivery.status == "pending", Delivery.attempts > 0).values(due_ms=now_ms())
         )
@@ -140,6 +142,8 @@ def test_a_worker_that_is_killed_while_it_sends_loses_no_message(
         wait_for(lambda: receiver.got, what=first.text)
         first.kill()
         receiver.gate.set()
+        with client.database.write() as connection:
+            connection.execute(update(DeliveryHost).values(free_ms=0))  # as if its minute was over
         second = start_worker("worker-2", WEBHOOK_OWN_HOSTS=receiver.place)
         wait_for(lambda: due(client) or len(receiver.got) >= 2, what=second.text)
         wait_for(lambda: list_deliveries(client.database, None)[0]["status"] == "delivered", what=second.text)
@@ -157,3 +161,13 @@ def test_a_worker_does_not_wait_for_a_receiver_when_it_stops(
         wait_for(lambda: receiver.got, what=worker.text)
         assert worker.stop(8) == 0
         assert list_deliveries(client.database, None)[0]["status"] == "pending"
+
+
+def test_a_worker_that_drains_tells_of_its_last_job_before_it_leaves(
+    client: RedisClient, start_worker: StartWorker, setting: Setting
+) -> None:
+    with receive() as receiver:
+        setting("WEBHOOK_OWN_HOSTS", receiver.place)
+        client.enqueue_job("one", {}, pipeline="selftest", webhook={"url": receiver.url})
+        assert start_worker("worker-1", "--drain", WEBHOOK_OWN_HOSTS=receiver.place).wait() == 0
+        assert [one["type"] for one in receiver.told()] == ["job.completed"]

@@ -25,12 +25,12 @@ TABLE: dict[str, set[str]] = {
     "states": set(),
     "settings": {"errors"},
     "counters": set(),
-    "addresses": GROUND,  # of the internet, that users give
+    "addresses": {"errors"},  # of the internet, that users give
     "log": GROUND | {"counters"},
     "artifacts": GROUND,
     "process": GROUND,
     "embedded": GROUND,  # its server outlives the process that started it, so it does not go through process
-    "database": GROUND | {"artifacts"},
+    "database": GROUND | {"artifacts", "addresses"},
     "migrations": {"database"},
     "pipeline.film": FLOOR,  # knows no jobs, no queue, no records
     "pipeline.catalog": GROUND | {"artifacts", "pipeline.film"},  # payloads; film to look at pictures at the door
@@ -48,8 +48,22 @@ TABLE: dict[str, set[str]] = {
 
 # Big libraries are imported inside the function that needs them; at the top only of modules that belong to a child
 # process or are themselves imported late, which the test of the doors proves.
-HEAVY = {"av", "cv2", "fontTools", "httpx", "imageio_ffmpeg", "numpy", "onnx", "onnxruntime", "PIL", "piper", "torch"}
+HEAVY = {
+    "av",
+    "cv2",
+    "fontTools",
+    "httpcore",
+    "httpx",
+    "imageio_ffmpeg",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+    "piper",
+    "torch",
+}
 LOADED_LATE = {
+    "pipeline.bounded",
     "pipeline.film.art",
     "pipeline.film.boxes",
     "pipeline.film.clips",
