@@ -122,7 +122,8 @@ def _asked(
         ):
             yield answer
     except httpx.HTTPError as error:
-        raise Unreachable(f"{place.host} does not answer: {type(error).__name__}") from error
+        told = str(error) if type(error) is httpx.TransportError else type(error).__name__
+        raise Unreachable(f"{place.host} does not answer: {told}") from error
     except (httpx.InvalidURL, UnicodeError) as error:
         raise InvalidInput(f"{place.url[:80]!r} is not an address") from error
 
