@@ -195,6 +195,7 @@ class Worker:
         registry.close_all()
         process.kill_children()
         with suppress(HostTrouble):
+            self.house.post_lines()
             self.client.queue.forget_worker(self.uuid)
         log.info("worker_shutdown_complete", reason=self.stopping)
         notify("STOPPING=1")

@@ -17,15 +17,17 @@ from api.files import check_owned
 from api.paging import mark, read_mark
 from database.charges import find_charges
 from database.jobs import find_events, find_stages, list_dead, list_jobs
-from errors import InvalidInput, StagecrewError, Taken
+from errors import InvalidInput, QueueUnavailable, StagecrewError, Taken
 from pipeline.replay import replay as replay_from
 from redis_client import redis_client
 from redis_client.door import EnqueueOptions
+from redis_client.fleet import lines_of_job
 from redis_client.why import why as find_reason
 from states import JobStatus
 
 PRIVATE = ("error_detail", "log_tail")
 MOST_AT_ONCE = 1000
+MOST_LOG_LINES = 200
 router = APIRouter(tags=["jobs"])
 
 
@@ -161,8 +163,21 @@ def stand(job_id: JobId, caller: Reader) -> dict[str, Any]:
 
 @router.get("/jobs/{job_id}/logs")
 def logs(job_id: JobId, caller: Reader) -> dict[str, Any]:
-    """The last log lines of a job that failed, as they were kept at its end."""
-    return {"job_id": job_id, "lines": (caller.job(job_id)["log_tail"] or "").splitlines()}
+    """The last log lines of a job: those kept when it failed, else what its workers have said of it within a day."""
+    return {"job_id": job_id, "lines": log_of(caller.job(job_id))}
+
+
+def log_of(row: dict[str, Any]) -> list[str]:
+    """The last log lines of a job, by its row."""
+    if row["log_tail"]:
+        return list(row["log_tail"].splitlines())
+    events = find_events(redis_client.database, row["id"])
+    # A worker is named with its slot.
+    workers = [event["worker_id"].partition("#")[0] for event in events if event["worker_id"]]
+    try:
+        return lines_of_job(redis_client.queue, workers, row["id"], limit=MOST_LOG_LINES)
+    except QueueUnavailable:
+        return []
 
 
 @router.get("/jobs/{job_id}/why")

@@ -24,10 +24,11 @@ from api.events import HEADERS
 from api.fields import JobId, Name, Tenant
 from api.fleet import judge, look
 from api.forms import form_of
-from api.jobs import page_of_jobs
+from api.jobs import log_of, page_of_jobs
 from api.problems import Problem
 from api.sessions import csrf_of
 from api.webhooks import page_of_deliveries
+from artifacts import find_artifacts, open_store
 from database.budgets import budgets
 from database.charges import find_charges
 from database.controls import controls
@@ -45,6 +46,7 @@ from states import ENDED, TELLABLE, TOLD_UNASKED, JobStatus
 HERE = Path(__file__).parent
 DAY_MS = 24 * 3600 * 1000
 PAGE, SHOWN = 50, 31
+MOST_CAPTIONS = 64 * 1024
 CHART_SECONDS = 5
 NEWS_SECONDS, QUIET_SECONDS, TENANT_SECONDS = 0.5, 15.0, 3.0
 router = APIRouter(include_in_schema=False)
@@ -166,6 +168,8 @@ def job(request: Request, job_id: JobId, caller: Looker) -> HTMLResponse:
         bars=views.waterfall(row, _now()),
         files=views.files_of(row),
         words=views.words_of(row),
+        captions=_captions(row["result"]),
+        log_lines=log_of(row),
         charges=find_charges(database, job_id),
         children=find_children(database, job_id),
         deliveries=page_of_deliveries(caller, None, job_id=job_id, limit=PAGE),
@@ -248,6 +252,15 @@ async def news(request: Request, caller: Reader) -> Response:
 def _hours(tenant: str | None, _period: int) -> list[dict[str, Any]]:
     """How the last hours went; counted once in a while, since a day may hold very many jobs."""
     return ended_by_hour(redis_client.database, tenant=tenant)
+
+
+def _captions(result: Any) -> str:
+    """What is shown and when, of the (first) film that a job made."""
+    for one in find_artifacts(result):
+        path = open_store().path(one.sha256)
+        if one.media_type == "text/vtt" and one.size <= MOST_CAPTIONS and path.is_file():
+            return path.read_text("utf-8", "replace")
+    return ""
 
 
 def _fleet(caller: Caller) -> dict[str, Any]:

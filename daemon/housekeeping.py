@@ -117,7 +117,7 @@ class Housekeeping:
             self._deliver,
             self._reconcile,
             self.collector.collect,
-            self._post_lines,
+            self.post_lines,
         )
         for step in steps:
             if self._stop.is_set():
@@ -252,7 +252,7 @@ class Housekeeping:
         while deliver_letters(self.client, others=others) and not self._stop.is_set():
             pass
 
-    def _post_lines(self) -> None:
+    def post_lines(self) -> None:
         """What the log said lately, for people who cannot reach this host."""
         post_lines(self.client.queue, self.label, take_lines())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis_client.connection import queue_errors
@@ -10,6 +11,7 @@ from redis_client.queue import Queue
 
 MOST_LINES, LINES_SECONDS = 1000, 24 * 3600
 STARTS_SECONDS = 24 * 3600
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def post_lines(queue: Queue, worker: str, lines: Sequence[str]) -> None:
@@ -41,6 +43,19 @@ def find_lines(queue: Queue, worker: str, *, limit: int = MOST_LINES) -> list[st
     with queue_errors():
         found: Any = queue.connections.commands().lrange(queue.key(f"lines:{worker}"), -limit, -1)
     return list(found)
+
+
+def lines_of_job(queue: Queue, workers: Iterable[str], job_id: str, *, limit: int = MOST_LINES) -> list[str]:
+    """What these workers have logged of a job lately, worker by worker, oldest first."""
+    # JSON ("job_id":"x") or for people (job_id=x), there perhaps with colours around.
+    named = re.compile(rf"job_id[\"']?[=:]\s*[\"']?{re.escape(job_id)}(?![A-Za-z0-9._:@-])")
+    found = [
+        line
+        for worker in dict.fromkeys(workers)
+        for line in find_lines(queue, worker)
+        if named.search(COLOURS.sub("", line))
+    ]
+    return found[-limit:]
 
 
 def forget_workers(queue: Queue) -> list[str]:

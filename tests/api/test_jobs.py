@@ -30,6 +30,7 @@ def submit(web: TestClient, job_id: str, **payload: Any) -> dict[str, Any]:
 
 
 def work(start_worker: Start) -> None:
+    """A worker does what there is to do, and leaves."""
     worker = start_worker("worker-1", "--drain")
     assert worker.wait() == 0, worker.text()
 
@@ -145,6 +146,20 @@ def test_a_dead_job_is_found_with_its_log_and_asked_for_again(web: TestClient, s
     assert set(again["refused"]) == {"one", "none"}
     assert web.post("/dead/retry", json={"pipeline": "selftest"}).json()["retried"] == ["three"]
     assert {web.get(f"/jobs/{one}").json()["run"] for one in ("one", "two", "three")} == {2}
+
+
+def test_the_log_of_a_job_that_went_well_is_what_its_workers_say(web: TestClient, start_worker: Start) -> None:
+    for name in ("one", "one.more"):
+        submit(web, name, stages=2)
+    work(start_worker)
+
+    def lines(name: str) -> list[str]:
+        return list(web.get(f"/jobs/{name}/logs").json()["lines"])
+
+    for event in ("job_processing_started", "job_completed"):
+        assert any(event in line for line in lines("one"))
+    assert not any("one.more" in line for line in lines("one"))
+    assert "job_completed" in web.get("/ui/jobs/one", headers={"Accept": "text/html"}).text
 
 
 def test_a_job_is_run_anew_from_a_stage_on(web: TestClient, start_worker: Start) -> None:
