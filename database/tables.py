@@ -328,6 +328,7 @@ class Webhook(Base):
     tenant: Mapped[str] = mapped_column(String(128))
     job_id: Mapped[str] = mapped_column(String(128), default="")
     url: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(String(270))  # and its port
     events: Mapped[list[str]]
     created_ms: Mapped[int] = mapped_column(BigInteger)
     disabled_ms: Mapped[int | None] = mapped_column(BigInteger)  # the receiver said that it is gone

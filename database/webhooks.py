@@ -12,7 +12,6 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from addresses import read_address
 from database.engine import Database, from_json, now_ms
 from database.prepared import Prepared
 from database.tables import PENDING_ROWS, Delivery, DeliveryHost, Job, Webhook, WebhookSecret
@@ -28,9 +27,10 @@ PING = "ping"
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """An address that passed the door, and the events it wants."""
+    """An address that passed the door, its host:port, and the events it wants."""
 
     url: str
+    host: str
     events: tuple[str, ...]
 
 
@@ -39,6 +39,7 @@ _RECEIVERS = Prepared(
     select(
         Webhook.id,
         Webhook.url,
+        Webhook.host,
         Webhook.events,
         Job.tenant,
         Job.pipeline,
@@ -68,13 +69,13 @@ _TOLD = ("tenant", "pipeline", "queue", "status", "stage", "progress", "run", "c
 def tell(connection: Connection, job_id: str, event: str, facts: dict[str, Any] | None = None) -> None:
     """Write a message for everybody who wants this event of this job."""
     for row in _RECEIVERS.run(connection, {"b_id": job_id}).fetchall():
-        webhook_id, url, events, *told, result, created_ms, finished_ms, at_ms = row
+        webhook_id, url, host, events, *told, result, created_ms, finished_ms, at_ms = row
         if event not in _plain(connection, events):
             continue
         data = {"job_id": job_id} | dict(zip(_TOLD, told, strict=True))
         data |= {"cost_usd": float(data["cost_usd"] or 0), "result": _plain(connection, result)}
         data |= {"created_ms": created_ms, "finished_ms": finished_ms, "detail": facts}
-        _write(connection, webhook_id, data["tenant"], job_id, event, url, _body(f"job.{event}", at_ms, data))
+        _write(connection, webhook_id, data["tenant"], job_id, event, url, host, _body(f"job.{event}", at_ms, data))
 
 
 def ping(database: Database, webhook_id: str, tenant: str | None) -> str:
@@ -83,7 +84,7 @@ def ping(database: Database, webhook_id: str, tenant: str | None) -> str:
     if row["disabled_ms"] is not None:
         raise InvalidInput(f"webhook={webhook_id}: its receiver said that it is gone; remove it and add it anew")
     on_its_way = select(Delivery.id).where(
-        *(Delivery.tenant == row["tenant"], Delivery.host == _place(row["url"]), text(PENDING_ROWS)),
+        *(Delivery.tenant == row["tenant"], Delivery.host == row["host"], text(PENDING_ROWS)),
         *(Delivery.webhook_id == webhook_id, Delivery.event == PING),
     )
     with database.write() as connection:
@@ -91,7 +92,7 @@ def ping(database: Database, webhook_id: str, tenant: str | None) -> str:
             raise InvalidInput(f"webhook={webhook_id}: a message to try it is on its way already")
         at_ms = connection.execute(select(now_ms())).scalar_one()
         body = _body(PING, at_ms, {"webhook_id": webhook_id})
-        return _write(connection, webhook_id, row["tenant"], "", PING, row["url"], body)
+        return _write(connection, webhook_id, row["tenant"], "", PING, row["url"], row["host"], body)
 
 
 def add_receiver(connection: Connection, receiver: Receiver, *, tenant: str, job_id: str = "") -> str:
@@ -103,6 +104,7 @@ def add_receiver(connection: Connection, receiver: Receiver, *, tenant: str, job
             tenant=tenant,
             job_id=job_id,
             url=receiver.url,
+            host=receiver.host,
             events=list(receiver.events),
             created_ms=now_ms(),
         )
@@ -125,10 +127,10 @@ def add_webhook(database: Database, receiver: Receiver, *, tenant: str) -> dict[
 
 def receiver_of(database: Database, job_id: str) -> Receiver | None:
     """Who is told of this job alone."""
-    query = select(Webhook.url, Webhook.events).where(Webhook.job_id == job_id, Webhook.job_id != "")
+    query = select(Webhook.url, Webhook.host, Webhook.events).where(Webhook.job_id == job_id, Webhook.job_id != "")
     with database.read() as connection:
         row = connection.execute(query.limit(1)).one_or_none()
-    return None if row is None else Receiver(row.url, tuple(row.events))
+    return None if row is None else Receiver(row.url, row.host, tuple(row.events))
 
 
 def add_to_job(database: Database, receiver: Receiver, *, tenant: str, job_id: str) -> None:
@@ -164,7 +166,7 @@ def remove_webhook(database: Database, webhook_id: str, tenant: str | None) -> N
     row = find_webhook(database, webhook_id, tenant)
     with database.write() as connection:
         connection.execute(delete(Webhook).where(Webhook.id == webhook_id))
-        _drop(connection, row["tenant"], _place(row["url"]), webhook_id, "its address was removed")
+        _drop(connection, row["tenant"], row["host"], webhook_id, "its address was removed")
 
 
 def disable_webhook(database: Database, tenant: str, host: str, webhook_id: str) -> None:
@@ -224,8 +226,10 @@ def _add_secret(connection: Connection, tenant: str) -> str:
     return fresh
 
 
-def _write(connection: Connection, webhook_id: str, tenant: str, job_id: str, event: str, url: str, body: bytes) -> str:
-    delivery_id, host = f"msg_{secrets.token_hex(12)}", _place(url)
+def _write(
+    connection: Connection, webhook_id: str, tenant: str, job_id: str, event: str, url: str, host: str, body: bytes
+) -> str:
+    delivery_id = f"msg_{secrets.token_hex(12)}"
     _note_host(connection, tenant, host)
     connection.execute(
         insert(Delivery).values(
@@ -252,21 +256,6 @@ def _note_host(connection: Connection, tenant: str, host: str) -> None:
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     known = make(DeliveryHost).values(tenant=tenant, host=host, free_ms=0, silences=0)
     connection.execute(known.on_conflict_do_nothing(index_elements=["tenant", "host"]))
-
-
-def _place(url: str) -> str:
-    """The host and port that an address leads to, however they are written there."""
-    return read_address(url, own=ANYWHERE).place
-
-
-class _Anywhere(frozenset[str]):
-    """Every place: what stands in the records has passed the door."""
-
-    def __contains__(self, _place: object) -> bool:
-        return True
-
-
-ANYWHERE = _Anywhere()
 
 
 def _body(kind: str, at_ms: int, data: dict[str, Any]) -> bytes:

@@ -26,7 +26,7 @@ def as_receiver(field: str, given: Any) -> Receiver:
         if one not in TELLABLE:
             raise InvalidInput(f"{field}.events: {one!r} is no event{nearest(str(one), TELLABLE)}")
     try:
-        read_address(given["url"], own=get_settings().webhook_own_hosts)
+        address = read_address(given["url"], own=get_settings().webhook_own_hosts)
     except (InvalidInput, Refused) as error:
         raise InvalidInput(f"{field}.url: {error}") from None
-    return Receiver(given["url"], tuple(dict.fromkeys(events)))
+    return Receiver(given["url"], address.place, tuple(dict.fromkeys(events)))

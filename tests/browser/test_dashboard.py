@@ -184,8 +184,11 @@ def test_every_page_is_fit_for_everybody(
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    for url in ("https://shop.example/stagecrew", f"http://{server.receiver.place}/hook"):
-        add_webhook(client.database, Receiver(url, ("completed", "failed")), tenant="default")
+    for url, host in (
+        ("https://shop.example/stagecrew", "shop.example:443"),
+        (f"http://{server.receiver.place}/hook", server.receiver.place),
+    ):
+        add_webhook(client.database, Receiver(url, host, ("completed", "failed")), tenant="default")
     enqueue(client, "good", stages=4, items=3, bytes=64, seconds=0.01)
     enqueue(client, "bad", stages=2, fail_at=2, fail_kind="permanent")
     worker = start_worker("worker-1", BEAT_SECONDS="0.5", WEBHOOK_OWN_HOSTS=server.receiver.place)

@@ -30,7 +30,7 @@ TABLE: dict[str, set[str]] = {
     "artifacts": GROUND,
     "process": GROUND,
     "embedded": GROUND,  # its server outlives the process that started it, so it does not go through process
-    "database": GROUND | {"artifacts", "addresses"},
+    "database": GROUND | {"artifacts"},
     "migrations": {"database"},
     "pipeline.film": FLOOR,  # knows no jobs, no queue, no records
     "pipeline.catalog": GROUND | {"artifacts", "pipeline.film"},  # payloads; film to look at pictures at the door
