@@ -66,7 +66,7 @@ class ProductVideoPayload(PaidPayload):
     )
     variants: int = Field(1, ge=1, le=3, description="so many films that begin with other words")
     quality: Literal["full", "preview"] = Field(
-        "full", description="preview: 720p and 20 pictures a second, soon there"
+        "full", description="preview: 720p and 15 pictures a second, in about a third of the time"
     )
     duration_seconds: int = Field(20, ge=8, le=90)
     language: Language = Field("en", min_length=2)

@@ -23,7 +23,7 @@ STALL_SECONDS = 90.0
 RENDER_MEMORY_MB = 2500
 LOGO_PIXELS = 900
 # Pictures a second, and the size as a share of the aspect's: 1080p, and 720p.
-QUALITIES = {"full": (30, 1.0), "preview": (20, 2 / 3)}
+QUALITIES = {"full": (30, 1.0), "preview": (15, 2 / 3)}
 # What the child puts beside the film: its media type, and the end of its name.
 BESIDE = {
     "subtitles_srt": ("application/x-subrip", ".srt"),
@@ -55,7 +55,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="12")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="13")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 

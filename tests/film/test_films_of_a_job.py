@@ -54,7 +54,7 @@ def test_several_films_share_script_voice_and_pictures(
     assert status["status"] == "completed", status
     films = status["result"]
     assert [(one["aspect"], one["opening"]) for one in films] == [("9:16", 0), ("16:9", 0), ("9:16", 1), ("16:9", 1)]
-    assert [(one["width"], one["height"], one["fps"]) for one in films[:2]] == [(720, 1280, 20), (1280, 720, 20)]
+    assert [(one["width"], one["height"], one["fps"]) for one in films[:2]] == [(720, 1280, 15), (1280, 720, 15)]
     assert len({one["video"]["name"] for one in films}) == 4
     openings = [" ".join(word["text"] for word in one["captions"]) for one in films]
     assert openings[0] == openings[1] != openings[2] == openings[3]
