@@ -50,7 +50,7 @@ def read_address(url: str, *, own: Collection[str] = ()) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme, 0)
-        host = _ascii(parts.hostname or "")
+        host = (parts.hostname or "").encode("idna").decode()  # as name servers know it
     except ValueError:  # also when a name has no form that name servers know
         raise InvalidInput(f"{url[:80]!r} is not an address") from None
     is_own = place_of(host, port) in own
@@ -90,8 +90,3 @@ def _number(host: str) -> Number | None:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-
-
-def _ascii(host: str) -> str:
-    """A name as name servers know it."""
-    return host if host.isascii() and ".." not in host and not host.startswith(".") else host.encode("idna").decode()

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import structlog
 
 from database.engine import make_state_dir
-from database.overview import oldest_pending_seconds
+from database.overview import oldest_by_queue
 from errors import HostTrouble, InvalidInput
 from log import configure_logging
 from pipeline.catalog.base import declared_queues
@@ -277,8 +277,8 @@ def _load(names: tuple[str, ...]) -> Load:
     queues = [one for one in redis_client.queues() if one["queue"] in names and not one["paused"]]
     ready = sum(int(one.get("ready", 0)) for one in queues)
     running = sum(int(one.get(JobStatus.PROCESSING, 0)) for one in queues)
-    served = [one["queue"] for one in queues]
-    return Load(ready, running, oldest_pending_seconds(redis_client.database, queues=served) if ready else 0.0)
+    waits = oldest_by_queue(redis_client.database) if ready else {}
+    return Load(ready, running, max((waits.get(one["queue"], 0.0) for one in queues), default=0.0))
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Bounds, tuple[str, ...], list[str]]:

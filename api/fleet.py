@@ -18,7 +18,7 @@ from database.overview import oldest_by_queue
 from errors import HostTrouble, InvalidInput, StagecrewError
 from redis_client import redis_client
 from redis_client.fleet import MOST_LINES, find_lines, forget_workers
-from redis_client.gates import look_at
+from redis_client.gates import GateState, look_at
 from redis_client.pools import Action, ask_pool, find_pools
 from states import JobStatus
 
@@ -111,22 +111,15 @@ def health(_caller: FleetReader) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """A vendor's key: for how long its breaker stays open (0: closed), slots held, and all slots (None: no limit)."""
-
-    open_seconds: float
-    held: int
-    slots: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Sight:
     """The fleet as it was seen in one look; None is what could not be seen, for the `trouble`."""
 
     queues: list[dict[str, Any]] | None = None
     workers: list[dict[str, Any]] | None = None
     oldest: dict[str, float] = field(default_factory=dict)  # of each queue, in seconds
-    gates: dict[str, Gate] = field(default_factory=dict)  # of the vendors, as far as living workers have come to them
+    gates: dict[str, GateState] = field(
+        default_factory=dict
+    )  # of the vendors, as far as living workers have come to them
     pools: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
 
@@ -150,12 +143,11 @@ def look() -> Sight:
         return Sight(queues, None, oldest, trouble=str(error))
 
 
-def _gates(workers: list[dict[str, Any]]) -> dict[str, Gate]:
+def _gates(workers: list[dict[str, Any]]) -> dict[str, GateState]:
     slots: dict[str, int | None] = {}
     for worker in workers:
         slots |= worker.get("gates", {})
-    states = look_at(redis_client.queue, slots)
-    return {name: Gate(state.open_seconds, state.held, slots[name]) for name, state in states.items()}
+    return look_at(redis_client.queue, slots)
 
 
 def judge(seen: Sight) -> dict[str, Any]:

@@ -164,14 +164,14 @@ def stand(job_id: JobId, caller: Reader) -> dict[str, Any]:
 @router.get("/jobs/{job_id}/logs")
 def logs(job_id: JobId, caller: Reader) -> dict[str, Any]:
     """The last log lines of a job: those kept when it failed, else what its workers have said of it within a day."""
-    return {"job_id": job_id, "lines": log_of(caller.job(job_id))}
+    row = caller.job(job_id)
+    return {"job_id": job_id, "lines": log_of(row, find_events(redis_client.database, job_id))}
 
 
-def log_of(row: dict[str, Any]) -> list[str]:
-    """The last log lines of a job, by its row."""
+def log_of(row: dict[str, Any], events: Sequence[dict[str, Any]]) -> list[str]:
+    """The last log lines of a job, by its row and its events."""
     if row["log_tail"]:
         return list(row["log_tail"].splitlines())
-    events = find_events(redis_client.database, row["id"])
     # A worker is named with its slot.
     workers = [event["worker_id"].partition("#")[0] for event in events if event["worker_id"]]
     try:

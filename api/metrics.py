@@ -12,11 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from api.access import FleetReader
-from api.fleet import Gate, Sight, judge, look
+from api.fleet import Sight, judge, look
 from database.charges import OPEN as OPEN_CALLS
 from database.costs import costs, count_calls
 from errors import StagecrewError
 from redis_client import redis_client
+from redis_client.gates import GateState
 from states import OPEN
 
 PREFIX = "stagecrew_"
@@ -86,7 +87,7 @@ def _queues(seen: Sight) -> Iterator[Metric]:
     yield _gauge("oldest_pending_seconds", "How long the oldest job has waited that could run.", seen.oldest_seconds)
 
 
-def _gates(gates: dict[str, Gate]) -> Iterator[Metric]:
+def _gates(gates: dict[str, GateState]) -> Iterator[Metric]:
     """How the vendors' gates stand."""
     breaker = GaugeMetricFamily(
         f"{PREFIX}breaker_open", "Whether a vendor's breaker is open: nothing is asked of it.", labels=("vendor",)

@@ -169,7 +169,7 @@ def job(request: Request, job_id: JobId, caller: Looker) -> HTMLResponse:
         files=views.files_of(row),
         words=views.words_of(row),
         captions=_captions(row["result"]),
-        log_lines=log_of(row),
+        log_lines=log_of(row, row["events"]),
         charges=find_charges(database, job_id),
         children=find_children(database, job_id),
         deliveries=page_of_deliveries(caller, None, job_id=job_id, limit=PAGE),

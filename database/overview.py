@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,16 +11,6 @@ from database.tables import Job
 from states import JobStatus
 
 HOUR_MS, ASKED_BEFORE_HOURS = 3600 * 1000, 6
-
-
-def oldest_pending_seconds(database: Database, *, queues: Sequence[str] | None = None) -> float:
-    """How long the job has waited that could have run for the longest time, in these queues or any; 0: none waits."""
-    since = select(func.min(Job.updated_ms)).where(Job.finished_ms.is_(None), Job.status == JobStatus.PENDING)
-    if queues is not None:
-        since = since.where(Job.queue.in_(list(queues)))
-    with database.read() as connection:
-        oldest, now = connection.execute(select(since.scalar_subquery(), now_ms())).one()
-    return 0.0 if oldest is None else max(0.0, (int(now) - int(oldest)) / 1000)
 
 
 def oldest_by_queue(database: Database) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import and_, bindparam, case, exists, func, insert, not_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, insert, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database.engine import Database, now_ms
@@ -195,9 +195,9 @@ class _Upsert(Protocol):
     def __call__(self, table: Any) -> Any: ...
 
 
-def dialect_insert(database: Database) -> _Upsert:
-    """INSERT with ON CONFLICT, in the words of this database."""
-    return sqlite.insert if database.is_sqlite else postgresql.insert
+def dialect_insert(where: Database | Connection) -> _Upsert:
+    """INSERT with ON CONFLICT, in the words of this database, or of a connection's."""
+    return sqlite.insert if where.engine.dialect.name == "sqlite" else postgresql.insert
 
 
 @cache

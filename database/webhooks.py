@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from database.engine import Database, from_json, now_ms
 from database.prepared import Prepared
+from database.statements import dialect_insert
 from database.tables import PENDING_ROWS, Delivery, DeliveryHost, Job, Webhook, WebhookSecret
 from errors import InvalidInput, Taken, Unknown
 
@@ -253,8 +253,7 @@ def _write(
 
 
 def _note_host(connection: Connection, tenant: str, host: str) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    known = make(DeliveryHost).values(tenant=tenant, host=host, free_ms=0, silences=0)
+    known = dialect_insert(connection)(DeliveryHost).values(tenant=tenant, host=host, free_ms=0, silences=0)
     connection.execute(known.on_conflict_do_nothing(index_elements=["tenant", "host"]))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from addresses import PORTS, is_public, read_address
+from addresses import PORTS, is_public, place_of, read_address
 from errors import InvalidInput, Refused, TooLarge, Unreachable
 
 MOST_REDIRECTS = 4
@@ -148,14 +148,12 @@ def _resolve(host: str, port: int) -> list[str]:
 
 
 def _pinned(place: Place) -> str:
-    parts = urlsplit(place.url)
-    address = f"[{place.address}]" if ":" in place.address else place.address
-    return parts._replace(netloc=f"{address}:{place.port}", fragment="").geturl()
+    return urlsplit(place.url)._replace(netloc=place_of(place.address, place.port), fragment="").geturl()
 
 
 def _authority(place: Place) -> str:
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return host if place.port == PORTS[urlsplit(place.url).scheme] else f"{host}:{place.port}"
+    whole, usual = place_of(place.host, place.port), PORTS[urlsplit(place.url).scheme]
+    return whole.removesuffix(f":{place.port}") if place.port == usual else whole
 
 
 def _refuse_status(status: int, place: Place) -> None:

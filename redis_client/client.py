@@ -152,7 +152,7 @@ class RedisClient:
         return status
 
     def fetch(self, row: dict[str, Any]) -> None:
-        """Note that the result in a job's row was asked for; what nobody has asked for yet is told by `queues()`."""
+        """Note that the result in a job's row was asked for; `count_unread` tells those of nobody."""
         if row["status"] == JobStatus.COMPLETED and row["fetched_ms"] is None:
             note_fetched(self.database, row["id"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,30 +79,30 @@ def breaker(
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """How a gate stands: for how long its breaker stays open (0: closed), and how many of its slots are held."""
+    """How a gate stands: for how long its breaker stays open (0: closed), slots held, and all slots (None: no limit)."""
 
     open_seconds: float
     held: int
+    slots: int | None
 
 
-def look_at(queue: Queue, names: Iterable[str]) -> dict[str, GateState]:
-    """How these gates stand."""
-    known = sorted(names)
-    if not known:
+def look_at(queue: Queue, slots: Mapping[str, int | None]) -> dict[str, GateState]:
+    """How these gates stand, by name; given with each is how many slots it has."""
+    if not slots:
         return {}
     with queue_errors():
         client = queue.connections.commands()
         seconds, micros = client.time()
         now_ms = seconds * 1000 + micros // 1000
         pipe = client.pipeline(transaction=False)
-        for name in known:
+        for name in slots:
             pipe.hget(queue.key(f"breaker:{name}"), "open_until")
             pipe.zcount(queue.key(f"sem:{name}"), now_ms, "+inf")
         found: Any = pipe.execute()
     states = zip(found[::2], found[1::2], strict=True)
     return {
-        name: GateState(max(0.0, (int(until or 0) - now_ms) / 1000), int(held))
-        for name, (until, held) in zip(known, states, strict=True)
+        name: GateState(max(0.0, (int(until or 0) - now_ms) / 1000), int(held), most)
+        for (name, most), (until, held) in zip(slots.items(), states, strict=True)
     }
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from database.webhooks import secrets_of
 from pipeline.signatures import sign
 from redis_client.client import RedisClient
 from settings import child_environment
-from tests.support.receivers import example, free_port, receive
+from tests.support.receivers import Receiver, example, free_port, receive
 from tests.support.workers import WorkerProcess, wait_for
 
 StartWorker = Callable[..., WorkerProcess]
@@ -132,14 +133,23 @@ def test_a_forged_message_is_not_believed(
     assert post(now, sign(secret, "msg_1", now, body)) == 204
 
 
-def test_a_worker_that_is_killed_while_it_sends_loses_no_message(
+@contextmanager
+def sending(
     client: RedisClient, start_worker: StartWorker, setting: Setting
-) -> None:
+) -> Iterator[tuple[Receiver, WorkerProcess]]:
+    """A worker in the middle of telling a receiver, which does not answer before its gate is open."""
     with receive(waits=True) as receiver:
         setting("WEBHOOK_OWN_HOSTS", receiver.place)
         client.enqueue_job("one", {}, pipeline="selftest", webhook={"url": receiver.url})
-        first = start_worker("worker-1", WEBHOOK_OWN_HOSTS=receiver.place)
-        wait_for(lambda: receiver.got, what=first.text)
+        worker = start_worker("worker-1", WEBHOOK_OWN_HOSTS=receiver.place)
+        wait_for(lambda: receiver.got, what=worker.text)
+        yield receiver, worker
+
+
+def test_a_worker_that_is_killed_while_it_sends_loses_no_message(
+    client: RedisClient, start_worker: StartWorker, setting: Setting
+) -> None:
+    with sending(client, start_worker, setting) as (receiver, first):
         first.kill()
         receiver.gate.set()
         with client.database.write() as connection:
@@ -154,11 +164,7 @@ def test_a_worker_that_is_killed_while_it_sends_loses_no_message(
 def test_a_worker_does_not_wait_for_a_receiver_when_it_stops(
     client: RedisClient, start_worker: StartWorker, setting: Setting
 ) -> None:
-    with receive(waits=True) as receiver:
-        setting("WEBHOOK_OWN_HOSTS", receiver.place)
-        client.enqueue_job("one", {}, pipeline="selftest", webhook={"url": receiver.url})
-        worker = start_worker("worker-1", WEBHOOK_OWN_HOSTS=receiver.place)
-        wait_for(lambda: receiver.got, what=worker.text)
+    with sending(client, start_worker, setting) as (_, worker):
         assert worker.stop(8) == 0
         assert list_deliveries(client.database, None)[0]["status"] == "pending"
 

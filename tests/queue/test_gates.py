@@ -145,11 +145,11 @@ def test_how_gates_stand_is_told(client: RedisClient) -> None:
     queue = client.queue
     for name in ("a", "b"):
         gates.hold(queue, "vendor", name, slots=2, lease_seconds=30)
-    assert gates.look_at(queue, ["vendor", "other"]) == {
-        "vendor": gates.GateState(0.0, 2),
-        "other": gates.GateState(0.0, 0),
+    assert gates.look_at(queue, {"vendor": 2, "other": None}) == {
+        "vendor": gates.GateState(0.0, 2, 2),
+        "other": gates.GateState(0.0, 0, None),
     }
     for _ in range(gates.FAILURES_IN_A_ROW):
         gates.breaker(queue, "vendor", "a", "fail", open_seconds=30)
-    assert 25 < gates.look_at(queue, ["vendor"])["vendor"].open_seconds <= 30
-    assert gates.look_at(queue, []) == {}
+    assert 25 < gates.look_at(queue, {"vendor": 2})["vendor"].open_seconds <= 30
+    assert gates.look_at(queue, {}) == {}
