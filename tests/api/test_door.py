@@ -1,10 +1,12 @@
 """`python -m api` as it starts: what it cannot listen on it says in a sentence."""
 
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from api.__main__ import _listen
 from settings import child_environment
 from tests.support.receivers import receive
 from tests.support.workers import ROOT
@@ -36,3 +38,10 @@ def test_an_address_of_another_machine_is_told(redis_url: str, host: str) -> Non
     assert ended.returncode == 78, ended.stderr
     assert f"API_HOST={host}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_answer_waits_for_more_to_send(host: str) -> None:
+    """asyncio sets TCP_NODELAY only on sockets that were made with the protocol's number."""
+    with _listen(host, 0) as door:
+        assert door.proto == socket.IPPROTO_TCP
