@@ -156,7 +156,7 @@ def find_delivery(database: Database, delivery_id: str, tenant: str | None) -> d
         query = select(*Delivery.__table__.columns).where(Delivery.id == delivery_id)
         row = connection.execute(query).mappings().one_or_none()
     if row is None or tenant not in {None, row["tenant"]}:
-        raise Unknown(f"delivery={delivery_id!r} is unknown; see GET /deliveries")
+        raise Unknown(f"delivery={delivery_id!r} is unknown; the list of deliveries has all ids")
     return dict(row)
 
 

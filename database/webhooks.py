@@ -147,7 +147,7 @@ def find_webhook(database: Database, webhook_id: str, tenant: str | None) -> dic
     with database.read() as connection:
         row = connection.execute(query).mappings().one_or_none()
     if row is None or tenant not in {None, row["tenant"]}:
-        raise Unknown(f"webhook={webhook_id!r} is unknown; see GET /webhooks")
+        raise Unknown(f"webhook={webhook_id!r} is unknown; the list of webhooks has all ids")
     return dict(row)
 
 

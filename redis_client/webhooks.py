@@ -11,6 +11,8 @@ from pipeline.catalog.complaints import nearest
 from settings import get_settings
 from states import TELLABLE, TOLD_UNASKED
 
+OWN = "; what is in your own network must be named in WEBHOOK_OWN_HOSTS (host:port)"
+
 
 def as_receiver(field: str, given: Any) -> Receiver:
     """A receiver from {"url": ..., "events": [...]}; `events` may be left out.
@@ -28,5 +30,5 @@ def as_receiver(field: str, given: Any) -> Receiver:
     try:
         address = read_address(given["url"], own=get_settings().webhook_own_hosts)
     except (InvalidInput, Refused) as error:
-        raise InvalidInput(f"{field}.url: {error}") from None
+        raise InvalidInput(f"{field}.url: {error}{OWN}") from None
     return Receiver(given["url"], address.place, tuple(dict.fromkeys(events)))

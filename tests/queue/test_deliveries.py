@@ -579,6 +579,7 @@ def test_a_bug_in_one_message_stops_no_other(client: RedisClient, receiver: Rece
         ({"url": "https://shop.example/\n"}, "give an https address"),
         ({"url": "https://shop.example/" + "x" * 2000}, "at most 2000"),
         ({"url": "https://127.0.0.1/"}, "private network"),
+        ({"url": "http://127.0.0.1:9000/hook"}, "must be named in WEBHOOK_OWN_HOSTS (host:port)"),
         ({"url": "https://169.254.169.254/latest"}, "private network"),
         ({"url": "https://[::1]/"}, "private network"),
         ({"url": "https://shop.example/", "events": []}, "use a list"),
