@@ -260,9 +260,9 @@ class Worker:
             if not limit.children_killed:
                 limit.children_killed = True
                 log.warning("hard_limit_passed", job_id=running.grant.job_id, seconds=limit.hard_seconds)
-            # A stage's limit ends its own children only, the job's all; again each tick, for one that was just starting.
+            # The limit of a stage, or of an item of it, ends its own children only, the job's all; again each tick, for one that was just starting.
             for one in [limit] if limit.stage else running.stop.limits():
-                process.kill_tag(f"{running.grant.job_id}/{one.stage}", "time_limit")
+                process.kill_tag(f"{running.grant.job_id}/{one.tag}", "time_limit")
             if clock() > limit.hard + IGNORED_SECONDS and not running.settled:
                 log.error("limits_ignored", job_id=running.grant.job_id, stage=limit.stage)
                 self.stopping = self.stopping or "limits_ignored"

@@ -80,5 +80,9 @@ GRAVITY: tuple[type, ...] = (Lost, Cancelled, Dead, Hold, HandBack, RetryIn, Han
 
 
 def gravest(outcomes: list[Outcome]) -> Outcome:
-    """The outcome that decides a run whose branches ended differently."""
-    return min(outcomes, key=lambda outcome: GRAVITY.index(type(outcome)))
+    """The outcome that decides a run whose branches ended differently; of failures, the one tried most often."""
+    return min(outcomes, key=lambda one: (GRAVITY.index(type(one)), -_tries(one)))
+
+
+def _tries(outcome: Outcome) -> int:
+    return outcome.failure.attempt if isinstance(outcome, RetryIn) else 0

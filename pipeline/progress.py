@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.catalog.base import Step
 
@@ -19,6 +19,7 @@ class ProgressMeter:
         total = sum(step.weight for step in steps) or 1.0
         self._share = {step.name: 100.0 * step.weight / total for step in steps}
         self._done = dict.fromkeys(self._share, 0.0)
+        self._items: dict[str, dict[str, float]] = {name: {"": 0.0} for name in self._share}
         self._active: dict[str, None] = {}
         self._publish = publish
         self._lock = threading.Lock()
@@ -35,10 +36,16 @@ class ProgressMeter:
         self._done[name] = 1.0
         self._value = max(self._value, self._sum())
 
-    def after(self, name: str, share: float) -> float:
-        """The progress when this step has come to `share` (0..1)."""
-        gain = (share - self._done[name]) * self._share[name]
-        return max(self._value, min(100.0, self._sum() + max(0.0, gain)))
+    def split(self, name: str, items: Mapping[str, bool]) -> None:
+        """A step works on these items, in any order; which of them were done before."""
+        with self._lock:
+            self._items[name] = {item: float(is_done) for item, is_done in items.items()}
+
+    def after(self, name: str, item: str = "") -> float:
+        """The progress when this item of a step is done."""
+        with self._lock:
+            gain = (self._share_with(name, item, 1.0) - self._done[name]) * self._share[name]
+            return max(self._value, min(100.0, self._sum() + max(0.0, gain)))
 
     def start(self, name: str) -> None:
         """A step begins."""
@@ -48,9 +55,13 @@ class ProgressMeter:
         if self._value > 0 or len(self._active) > 1:
             self._tell("", force=True)
 
-    def report(self, name: str, share: float, message: str = "") -> None:
-        """A step has come to `share` (0..1)."""
-        self._advance(name, share)
+    def report(self, name: str, share: float, message: str = "", *, item: str = "") -> None:
+        """A step, or this item of it, has come to `share` (0..1)."""
+        with self._lock:
+            items = self._items[name]
+            items[item] = max(items[item], min(1.0, share))
+            whole = self._share_with(name, item, items[item])
+        self._advance(name, whole)
         self._tell(message, force=False)
 
     def finish(self, name: str, *, tell: bool = True) -> None:
@@ -75,6 +86,11 @@ class ProgressMeter:
         with self._lock:
             self._done[name] = max(self._done[name], min(1.0, share))
             self._value = max(self._value, min(100.0, self._sum()))
+
+    def _share_with(self, name: str, item: str, share: float) -> float:
+        """How far a step is once this item has come to `share`."""
+        items = self._items[name]
+        return sum((items | {item: share}).values()) / len(items)
 
     def _sum(self) -> float:
         return min(100.0, sum(self._done[name] * share for name, share in self._share.items()))

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,6 +15,7 @@ from artifacts import LocalStore
 from database.fenced import FencedWrites
 from database.records import Checkpoint, Holder, JobRecord
 from errors import AwaitChildren, DatabaseUnavailable, Fenced, HostTrouble, Interrupted, InvalidInput, Permanent
+from pipeline.abreast import begin, work_off
 from pipeline.catalog.base import Policy, Step, find_pipeline, validate_payload
 from pipeline.checkpoints import Known, load_known
 from pipeline.choice import choose_providers, provider_of
@@ -27,7 +27,7 @@ from pipeline.progress import ProgressMeter, Publish
 from pipeline.run import Run
 from pipeline.stage import Stage, find_stage, plan_steps, queue_of
 from pipeline.stop import StopSignal
-from pipeline.trial import limits_of, work
+from pipeline.trial import at_once, limits_of, work
 from settings import get_settings
 
 NO_SUCH_VERSION_SECONDS = 30.0
@@ -197,16 +197,7 @@ class _Steps:
 
     def _start(self, step: Step) -> None:
         self.running.add(step.name)
-        context = copy_context()
-
-        def body() -> None:
-            outcome: Outcome | None = HandBack("the branch's thread died")
-            try:
-                outcome = context.run(self._step, step)
-            finally:
-                self.ended.put((step, outcome))
-
-        threading.Thread(target=body, name=f"branch-{step.name}", daemon=True).start()
+        begin(f"branch-{step.name}", lambda: self._step(step), lambda outcome: self.ended.put((step, outcome)))
 
     def _settle(self, step: Step, outcome: Outcome | None) -> None:
         if outcome is None:
@@ -217,27 +208,27 @@ class _Steps:
             self.outcomes.append(outcome)
 
     def _step(self, step: Step) -> Outcome | None:
-        """Run one step, item by item; None when it is done."""
-        stage = find_stage(step.stage)
+        """Run one step, item by item, or several at once; None when it is done."""
+        stage, run = find_stage(step.stage), self.run
         with structlog.contextvars.bound_contextvars(stage=step.name):
             try:
-                self.run.meter.start(step.name)
-                self.run.chosen[step.name] = provider_of(self.run, step, stage)
+                run.meter.start(step.name)
+                run.chosen[step.name] = provider_of(run, step, stage)
                 items = self._items(step, stage)
-                for number, (item, value) in enumerate(items):
-                    if self.run.known.has(step.name, item):
-                        continue
-                    if self.outcomes:
-                        return None  # another branch has ended the run: what is done is kept, nothing new begins
-                    is_last = number == len(items) - 1
-                    outcome = self._try_item(step, stage, item, value, (number, len(items)), is_last=is_last)
-                    if outcome is not None:
-                        return outcome
-                self.run.meter.finish(step.name, tell=self.last is None)
+                run.meter.split(step.name, {item: run.known.has(step.name, item) for item, _ in items})
+                # Another branch may end the run: what is done is kept, nothing new begins.
+                outcome = work_off(
+                    [one for one in items if not run.known.has(step.name, one[0])],
+                    at_once(run, step, stage),
+                    lambda one: self._try_item(step, stage, items, *one),
+                    lambda: bool(self.outcomes),
+                )
+                if outcome is None and not self.outcomes:
+                    run.meter.finish(step.name, tell=self.last is None)
             except Exception as error:  # noqa: BLE001 - a fault between two items is the stage's too
-                attempt = self.run.known.attempts(step.name, "")
-                return judge(self.run, step.name, "", attempt, limits_of(self.run, stage)[0], error)
-            return None
+                attempt = run.known.attempts(step.name, "")
+                return judge(run, step.name, "", attempt, limits_of(run, stage)[0], error)
+            return outcome
 
     def _items(self, step: Step, stage: Stage) -> list[tuple[str, Any]]:
         """(key, element) of each item; one with the key "" for a stage without items."""
@@ -253,26 +244,26 @@ class _Steps:
         raise Permanent(f"stage {step.name} works on {stage.each!r}, which neither its needs nor the payload have")
 
     def _try_item(
-        self, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], *, is_last: bool
+        self, step: Step, stage: Stage, items: Sequence[tuple[str, Any]], item: str, value: Any
     ) -> Outcome | None:
         """One try of one stage or item; None when its checkpoint is committed (or kept for the terminal commit)."""
         attempt = self.run.known.attempts(step.name, item)
         try:
-            made, result = work(self.run, step, stage, item, value, place, attempt)
-            self._commit(step, made, result, is_last=is_last)
-            if place[1] > 1 and not is_last:
-                self.run.meter.report(step.name, (place[0] + 1) / place[1])
+            made, result = work(self.run, step, stage, item, value, attempt)
+            self._commit(step, made, result, [one for one, _ in items if one != item])
+            if len(items) > 1 and made is not self.last:
+                self.run.meter.report(step.name, 1.0, item=item)
         except (Exception, Interrupted, AwaitChildren, Fenced) as error:  # noqa: BLE001 - where a stage's fault becomes a value
             return judge(self.run, step.name, item, attempt, limits_of(self.run, stage)[0], error)
         return None
 
-    def _commit(self, step: Step, made: Checkpoint, result: Any, *, is_last: bool) -> None:
-        """Commit a checkpoint; the very last one waits for the terminal commit."""
+    def _commit(self, step: Step, made: Checkpoint, result: Any, others: Sequence[str]) -> None:
+        """Commit a checkpoint; the very last one waits for the terminal commit. `others`: the step's other items."""
         known = self.run.known
         with self.lock:
             if (
-                is_last
-                and not self.outcomes
+                not self.outcomes
+                and all(known.has(step.name, item) for item in others)
                 and all(known.is_done(one) for one in self.run.steps if one.name != step.name)
             ):
                 self.last = made

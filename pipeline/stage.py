@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from errors import InvalidInput
 from pipeline.catalog.base import Pipeline, Step
 from pipeline.catalog.complaints import nearest
-from settings import get_settings
+from settings import Settings, get_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 _registry: dict[str, Stage] = {}
@@ -42,6 +42,7 @@ class Stage:
     commit: Callable[[Connection, Any], None] | None = None
     uses: tuple[str, ...] = ()
     narrow: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
+    at_once: Callable[[Any, Any, Settings], int] | None = None
 
     def capabilities(self) -> tuple[str, ...]:
         """What providers it calls."""
@@ -64,6 +65,7 @@ def stage(
     commit: Callable[[Connection, Any], None] | None = None,
     uses: tuple[str, ...] = (),
     narrow: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None,
+    at_once: Callable[[Any, Any, Settings], int] | None = None,
 ) -> Callable[[F], F]:
     """Declare a stage.
 
@@ -73,6 +75,7 @@ def stage(
     `queue`: where it runs, if not in the pipeline's queue. `cache`: an equal stage of the same tenant may be
     reused; then `reads` must list the payload fields it sees, and `version` must rise when its work changes.
     `narrow(item, fields)`: what one item sees of those fields, when a part of them is enough.
+    `at_once(payload, provider, settings)`: how many items run side by side (without it: one).
     `commit(connection, result)` runs inside the checkpoint's own fenced commit.
     """
     if cache and reads is None:
@@ -97,6 +100,7 @@ def stage(
             commit,
             uses,
             narrow,
+            at_once,
         )
         return function
 

@@ -21,7 +21,7 @@ def clock() -> float:
 
 @dataclass(slots=True)
 class Limit:
-    """The time limits of one running stage; deadlines on `clock()`."""
+    """The time limits of one running stage, or item of it; deadlines on `clock()`."""
 
     stage: str
     soft: float
@@ -30,6 +30,12 @@ class Limit:
     hard_seconds: float
     thread: int
     children_killed: bool = False
+    item: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What marks the children of its stage, among those of one job."""
+        return f"{self.stage}/{self.item}"
 
     def passed_soft(self) -> bool:
         """Whether the stage should have stopped by itself."""
@@ -110,10 +116,10 @@ class StopSignal:
                 self.paid_calls -= 1
 
     @contextmanager
-    def stage(self, name: str, *, soft_seconds: float, hard_seconds: float) -> Iterator[Limit]:
-        """Put the calling thread under the limits of a stage."""
+    def stage(self, name: str, item: str = "", *, soft_seconds: float, hard_seconds: float) -> Iterator[Limit]:
+        """Put the calling thread under the limits of a stage, or of an item of it."""
         ident, now = threading.get_ident(), clock()
-        limit = Limit(name, now + soft_seconds, now + hard_seconds, soft_seconds, hard_seconds, ident)
+        limit = Limit(name, now + soft_seconds, now + hard_seconds, soft_seconds, hard_seconds, ident, item=item)
         self._limits[ident] = limit
         try:
             yield limit

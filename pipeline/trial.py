@@ -28,21 +28,16 @@ from pipeline.stop import clock
 log = structlog.get_logger()
 
 
-def work(
-    run: Run, step: Step, stage: Stage, item: str, value: Any, place: tuple[int, int], attempt: int
-) -> tuple[Checkpoint, Any]:
-    """The checkpoint of this try and its result; `place` is (number of the item, how many there are)."""
+def work(run: Run, step: Step, stage: Stage, item: str, value: Any, attempt: int) -> tuple[Checkpoint, Any]:
+    """The checkpoint of this try and its result."""
     started = clock()
-    number, count = place
     provider = run.chosen.get(step.name)
     version = _version(stage, provider)
     key = cache_key(run.job, run.payload, stage, version, provider, value, run.known, step) if stage.cache else None
     if key and (found := reuse(run.writes.database, run.store, run.job.tenant, key, stage)):
         result, source, provider = found
         log.info("stage_reused", item=item, reused_from=source)
-        return _checkpoint(
-            run, step, stage, item, result, version, provider, key, source, started, number, count
-        ), result
+        return _checkpoint(run, step, stage, item, result, version, provider, key, source, started), result
     log.info("stage_started", item=item, attempt=attempt)
     soft, hard = limits_of(run, stage)
     ledger = StageLedger(
@@ -57,26 +52,22 @@ def work(
         run.gates,
         may_switch=next_provider(run, stage, provider) is not None,
     )
-    context = _context(run, step, stage, item, attempt, place, ledger)
+    context = _context(run, step, stage, item, attempt, ledger)
     if not run.stop.lease_alive():
         raise HostTrouble("the lease ran out, and Redis has not renewed it")  # nothing new is begun on it
     arguments = (context,) if item == "" else (context, value)
-    limits = run.stop.stage(step.name, soft_seconds=soft, hard_seconds=hard)
-    with limits, tidy(context), children_of(f"{run.job.id}/{step.name}"):
+    limits = run.stop.stage(step.name, item, soft_seconds=soft, hard_seconds=hard)
+    with limits as limit, tidy(context), children_of(f"{run.job.id}/{limit.tag}"):
         run.stop.check()
         result = stage.result.validate_python(stage.function(*arguments))
         if run.stop.reason != "shutdown":  # finished work is kept: its commit is shorter than doing it again
             run.stop.check()
     real = getattr(result, "provider", None) or provider
-    made = _checkpoint(run, step, stage, item, result, version, real, key, None, started, number, count)
+    made = _checkpoint(run, step, stage, item, result, version, real, key, None, started)
     return replace(made, cost_usd=_cost(ledger)), result
 
 
-def _context(
-    run: Run, step: Step, stage: Stage, item: str, attempt: int, place: tuple[int, int], ledger: StageLedger
-) -> Context:
-    number, count = place
-
+def _context(run: Run, step: Step, stage: Stage, item: str, attempt: int, ledger: StageLedger) -> Context:
     def find_provider(capability: str) -> Any:
         if capability == stage.capability:
             return registry.get(cast("Any", capability), str(run.chosen.get(step.name)))
@@ -96,9 +87,7 @@ def _context(
         store=run.store,
         database=run.writes.database,
         settings=run.settings,
-        report=lambda share, message: run.meter.report(
-            step.name, (number + max(0.0, min(1.0, share))) / count, message
-        ),
+        report=lambda share, message: run.meter.report(step.name, share, message, item=item),
         family=run.family.of_stage(step.name, item),
         ledger=ledger,
         find_provider=find_provider,
@@ -110,6 +99,15 @@ def _version(stage: Stage, provider: str | None) -> str:
     if not (stage.cache and stage.capability and provider):
         return stage.version
     return f"{stage.version}/{registry.get(cast('Any', stage.capability), provider).version}"
+
+
+def at_once(run: Run, step: Step, stage: Stage) -> int:
+    """How many items of a stage run side by side."""
+    if stage.at_once is None:
+        return 1
+    name = run.chosen.get(step.name)
+    provider = registry.get(cast("Any", stage.capability), name) if name else None
+    return max(1, stage.at_once(run.payload, provider, run.settings))
 
 
 def limits_of(run: Run, stage: Stage) -> tuple[float, float]:
@@ -138,8 +136,6 @@ def _checkpoint(
     key: str | None,
     source: str | None,
     started: float,
-    number: int,
-    count: int,
 ) -> Checkpoint:
     return Checkpoint(
         stage=step.name,
@@ -149,7 +145,7 @@ def _checkpoint(
         provider=provider,
         cache_key=key,
         reused_from=source,
-        progress=run.meter.after(step.name, (number + 1) / count),
+        progress=run.meter.after(step.name, item),
         seconds=clock() - started,
         artifacts=artifacts_in(result),
         commit=_bound(stage, result),

@@ -16,6 +16,7 @@ class SelftestPayload(Payload):
 
     stages: int = Field(1, ge=1, le=50, description="stages, one after the other")
     items: int = Field(0, ge=0, le=1000, description="items of each stage, each with its own checkpoint; 0: none")
+    items_at_once: int = Field(1, ge=1, le=16, description="how many items of a stage run side by side")
     seconds: float = Field(0, ge=0, le=86_400, description="how long each stage, or item, sleeps")
     bytes: int = Field(0, ge=0, le=1 << 30, description="size of an artifact that each stage, or item, makes")
     branches: int = Field(1, ge=1, le=16, description="how many stages run side by side before they join in the last")

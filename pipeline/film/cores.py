@@ -1,4 +1,4 @@
-"""How many processes render one film at once."""
+"""How many processes one film may keep busy at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores' worth; "max 100000": no limit
 FROM_CORES, MOST = 3, 8  # one process and its encoder keep two cores busy; each more costs 230 MB
+MOST_CHILDREN = 4  # that prepare pictures or sound side by side, of up to 260 MB each
 
 
 def processes(films: int = 1) -> int:
     """How many, when that many films may be made at once: one for each two cores, from three cores up."""
-    return processes_for(cores() // max(1, films))
+    return processes_for(share_of(films))
+
+
+def children_at_once(slots: int) -> int:
+    """How many small children each of so many slots may run side by side: one for each core of its share."""
+    return min(MOST_CHILDREN, share_of(slots))
+
+
+def share_of(slots: int) -> int:
+    """The cores that each of so many slots may use."""
+    return max(1, cores() // max(1, slots))
 
 
 def processes_for(cores: int) -> int:

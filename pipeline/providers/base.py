@@ -17,6 +17,8 @@ T = TypeVar("T", bound=BaseModel)
 
 Capability = Literal["write", "speak", "film", "text", "moderate", "sound", "transcribe", "enhance"]
 
+CALLS_AT_ONCE = 4  # of one job, to one vendor: more would leave its slots to nobody else
+
 # Called often by a provider at work; it raises errors.Interrupted when the work must stop.
 Check = Callable[[], None]
 
@@ -173,6 +175,11 @@ class Vendor(Provider, Protocol):
 
     def cancel_call(self, external_id: str) -> float | None:
         """Tell the vendor that nobody wants this call any more; what it costs all the same (None: nothing, or unknown)."""
+
+
+def calls_at_once(vendor: Vendor) -> int:
+    """How many calls of one stage are made to a vendor side by side: fewer where its key has fewer slots."""
+    return min(CALLS_AT_ONCE, vendor.gate.slots or CALLS_AT_ONCE)
 
 
 class Writer(Provider, Protocol):

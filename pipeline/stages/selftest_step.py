@@ -26,7 +26,7 @@ class SelftestResult(BaseModel):
     children: tuple[str, ...] = ()
 
 
-@stage("selftest_step", each="items", version="1")
+@stage("selftest_step", each="items", version="1", at_once=lambda payload, *_: payload.items_at_once)
 def selftest_step(context: Context, item: int | None = None) -> SelftestResult:
     """Sleep, write, and break on demand."""
     payload, number = context.payload, context.options["number"]

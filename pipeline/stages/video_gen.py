@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from artifacts import Artifact
 from errors import InvalidInput, Permanent
 from pipeline.context import Context
+from pipeline.film.cores import children_at_once
 from pipeline.film.engine import look_at, prepare
 from pipeline.film.kinds import ENDINGS, MOST_CLIP_BYTES, clip_type
 from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.script import Scene, ScenePlate
+from pipeline.providers.base import calls_at_once
 from pipeline.stage import stage
+from settings import Settings
+
+
+def _at_once(payload: Any, film: Any, settings: Settings) -> int:
+    """Clips as the vendor takes them, plates as there are cores."""
+    del payload
+    return calls_at_once(film) if film.hosted else children_at_once(settings.worker_concurrency)
 
 
 @stage(
@@ -24,6 +34,7 @@ from pipeline.stage import stage
     cache=True,
     reads=("images", "style", "shapes", "seed", "product_name", "brand_color"),
     version="5",
+    at_once=_at_once,
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:
     """Prepare the picture of one scene."""

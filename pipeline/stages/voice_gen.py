@@ -10,12 +10,15 @@ from typing import Any
 from artifacts import Artifact
 from errors import Permanent
 from pipeline.context import Context
+from pipeline.film.cores import children_at_once
 from pipeline.film.engine import run_engine
 from pipeline.film.kinds import MOST_SOUND_BYTES
 from pipeline.film.script import Scene, SpokenScene, Word
 from pipeline.film.subtitles import spread
+from pipeline.providers.base import calls_at_once
 from pipeline.providers.pronounce import entries_in
 from pipeline.stage import stage
+from settings import Settings
 
 UNSPOKEN_RATE, READER_SPACE = 22_050, 2.0
 VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
@@ -24,6 +27,13 @@ VOICE_OVER_SECONDS, VOICE_OVER_MEMORY_MB = 120.0, 1500
 def _own_words(scene: Scene, fields: dict[str, Any]) -> dict[str, Any]:
     """A scene is spoken anew when the sound of one of its own words changes, not of another scene's."""
     return fields | {"pronounce": entries_in(scene.narration, fields["pronounce"])}
+
+
+def _at_once(payload: Any, speaker: Any, settings: Settings) -> int:
+    """As a vendor takes them, or as cores cut a recording; the engine that speaks here is one."""
+    if payload.voice_file is not None:
+        return children_at_once(settings.worker_concurrency)
+    return calls_at_once(speaker) if speaker.hosted and not payload.mute else 1
 
 
 @stage(
@@ -37,6 +47,7 @@ def _own_words(scene: Scene, fields: dict[str, Any]) -> dict[str, Any]:
     reads=("language", "voice", "style", "voice_file", "read_aloud", "mute", "pronounce"),
     narrow=_own_words,
     version="3",
+    at_once=_at_once,
 )
 def voice_gen(context: Context, scene: Scene) -> SpokenScene:
     """Speak one scene; or take the user's own voice; or give it the time of a reader."""

@@ -86,10 +86,10 @@ def test_a_sigterm_during_a_poll_leaves_the_prediction_to_the_next_worker(
     stub.set(start_seconds=1, prediction_seconds=90)
     ask(client, "video_gen")
     first = start_worker("worker-1")
-    wait_for_rows(client, CLIPS, first, "submitted")
+    wait_for_rows(client, CLIPS, first, *["submitted"] * SCENES)
     wait_for(lambda: stub.requests(CLIPS, method="GET", path="/predictions/"), what=first.text)
     assert first.stop() == 0
-    assert [state for state, _ in rows(client, CLIPS)] == ["submitted"]
+    assert [state for state, _ in rows(client, CLIPS)] == ["submitted"] * SCENES
     found = row(client, "a")
     assert (found["status"], found["attempt"], found["crashes"]) == ("pending", 0, 0)
     stub.advance(100)
@@ -106,9 +106,9 @@ def test_a_sigterm_during_a_call_waits_for_its_answer_and_keeps_it(
     stub.set(speech_seconds=2)
     ask(client, "voice_gen")
     first = start_worker("worker-1")
-    wait_for(lambda: stub.requests(VOICE, method="POST"), PATIENCE, what=first.text)
+    wait_for(lambda: posts(stub, VOICE, "") == SCENES, PATIENCE, what=first.text)
     assert first.stop() == 0
-    assert [state for state, _ in rows(client, VOICE)] == ["settled"], "it was waited for"
+    assert [state for state, _ in rows(client, VOICE)] == ["settled"] * SCENES, "they were waited for"
     assert row(client, "a")["attempt"] == 0
     stub.set(speech_seconds=0)
     second = start_worker("worker-2")
@@ -124,16 +124,16 @@ def test_a_sigterm_during_a_call_waits_for_its_answer_and_keeps_it(
 def test_a_worker_that_was_overtaken_while_its_order_was_on_the_way_still_notes_its_id(
     client: RedisClient, stub: Stub, start_worker: StartWorker
 ) -> None:
-    stub.faults("slow", vendor=CLIPS, method="POST", seconds=2)
+    stub.faults("slow", vendor=CLIPS, method="POST", seconds=2, n=SCENES)
     ask(client, "video_gen")
     first = start_worker("worker-1", **SHORT_LEASE)
-    wait_for(lambda: stub.requests(CLIPS, method="POST"), PATIENCE, what=first.text)
+    wait_for(lambda: posts(stub, CLIPS, "predictions$") == SCENES, PATIENCE, what=first.text)
     suspend(first, client.database)
     second = start_worker("worker-2", **SHORT_LEASE)
     second.wait_for_event("job_requeued", PATIENCE)  # a stranger's call is under way: not judged yet
-    assert [state for state, _ in rows(client, CLIPS)] == ["intent"]
+    assert [state for state, _ in rows(client, CLIPS)] == ["intent"] * SCENES
     first.signal(signal.SIGCONT)
-    wait_for_rows(client, CLIPS, first, "submitted")
+    wait_for_rows(client, CLIPS, first, *["submitted"] * SCENES)
     first.stop()
     make_due(client)
     wait_for_end(client, second)
@@ -151,14 +151,14 @@ def test_a_job_that_is_cancelled_during_a_poll_is_cancelled_at_the_vendor(
     stub.set(start_seconds=0, prediction_seconds=90)
     ask(client, "video_gen")
     worker = start_worker("worker-1", BEAT_SECONDS="0.3", SWEEP_SECONDS="0.3")
-    wait_for_rows(client, CLIPS, worker, "submitted")
+    wait_for_rows(client, CLIPS, worker, *["submitted"] * SCENES)
     client.cancel("a")
     wait_for_status(client, "a", "cancelled")
-    wait_for_rows(client, CLIPS, worker, "settled")
-    assert posts(stub, CLIPS, "/cancel$") == 1
-    assert posts(stub, CLIPS, "predictions$") == 1
+    wait_for_rows(client, CLIPS, worker, *["settled"] * SCENES)
+    assert posts(stub, CLIPS, "/cancel$") == SCENES
+    assert posts(stub, CLIPS, "predictions$") == SCENES
     stub.advance(700)
-    assert [one.detail["status"] for one in stub.charges(CLIPS)] in ([], ["canceled"])
+    assert {one.detail["status"] for one in stub.charges(CLIPS)} <= {"canceled"}
     assert books(client, stub).reserved == pytest.approx(0, abs=1e-9)
 
 

@@ -35,15 +35,15 @@ def lease_over(client: RedisClient, job_id: str) -> None:
     wait_for(lambda: not client.queue.lease_alive(job_id), what=f"the end of the lease on {job_id}")
 
 
-def kill_and_finish(client: RedisClient, start_worker: StartWorker, number: int) -> None:
+def kill_and_finish(client: RedisClient, start_worker: StartWorker, number: int, *, at_once: int = 1) -> None:
     """Kill a worker in the middle of a stage; another one takes over when the lease has run out."""
-    enqueue(client, "a", stages=4, items=2, seconds=0.3)
+    enqueue(client, "a", stages=4, items=2, items_at_once=at_once, seconds=0.3)
     first = start_worker("worker-1", **SHORT_LEASE)
     first.wait_for_event("stage_started", stage=f"step_{number}", item="1")
     first.kill()
     found, done = row(client, "a"), executions(client, "a")
     assert (found["status"], found["in_flight"], found["crashes"]) == ("processing", True, 0)
-    assert len(done) in {2 * number - 1, 2 * number}
+    assert 2 * number - at_once <= len(done) <= 2 * number
     lease_over(client, "a")
     second = start_worker("worker-2", "--drain", **SHORT_LEASE)
     assert second.wait() == 0
@@ -61,6 +61,10 @@ def kill_and_finish(client: RedisClient, start_worker: StartWorker, number: int)
 )
 def test_a_sigkill_in_any_stage_is_outlived(client: RedisClient, start_worker: StartWorker, number: int) -> None:
     kill_and_finish(client, start_worker, number)
+
+
+def test_a_sigkill_while_items_run_side_by_side_is_outlived(client: RedisClient, start_worker: StartWorker) -> None:
+    kill_and_finish(client, start_worker, 2, at_once=2)
 
 
 def test_a_sigkill_on_postgresql_is_outlived(

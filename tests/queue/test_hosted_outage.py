@@ -117,7 +117,7 @@ def test_an_hour_in_which_nobody_can_see_what_was_ordered_buys_nothing_twice(
 ) -> None:
     monkeypatch.setattr("pipeline.providers.replicate_call.LONGEST_WAIT_SECONDS", 0.01)
     asked = outage(life, clock, stub, CLIPS, FOUR[:2], method="GET")
-    assert 10 < asked <= MOST_FAILED_LOOKS * (FAILURES_IN_A_ROW + PROBES)
+    assert 10 < asked <= MOST_FAILED_LOOKS * (FAILURES_IN_A_ROW + SCENES + PROBES)
     assert_done(life.client, stub, FOUR[:2])
     assert len(stub.charges(CLIPS)) == 2 * SCENES
 

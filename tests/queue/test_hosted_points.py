@@ -66,7 +66,7 @@ def trial(
 
 @pytest.fixture
 def in_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One stage after the other: every run has the same steps."""
+    """One stage, and one item, after the other: every run has the same steps."""
     cut_short(monkeypatch, in_line=True)
     monkeypatch.setattr("pipeline.progress.BETWEEN_SECONDS", 0)
 

@@ -59,7 +59,8 @@ def mixed(count: int, dice: random.Random, *, seconds: float = 0.01) -> list[Spe
     then = {"pipeline": "selftest", "payload": {"stages": 1}}
     kinds: list[tuple[int, dict[str, Any], dict[str, Any]]] = [
         (12, {"stages": 3}, {}),
-        (2, {"stages": 2, "items": 2, "bytes": 64}, {}),
+        (1, {"stages": 2, "items": 2, "bytes": 64}, {}),
+        (1, {"stages": 2, "items": 4, "items_at_once": 3, "bytes": 64}, {}),
         (2, {"stages": 3, "two_queues": True}, {}),
         (1, {"stages": 2, "fail_at": 2, "fail_times": 1}, {}),
         (1, {"stages": 2, "children": 2, "children_at": 2}, {}),

@@ -99,10 +99,11 @@ def join(context: Context) -> dict[str, Any]:
 
 
 def cut_short(patch: pytest.MonkeyPatch, *, in_line: bool = False) -> None:
-    """Nothing is rendered; `in_line`: one stage after the other, so that every run has the same steps."""
+    """Nothing is rendered; `in_line`: stages and items one after the other, so that every run has the same steps."""
     known = stages()
     if in_line:
-        patch.setitem(known, "video_gen", replace(known["video_gen"], needs=("script_gen", "voice_gen")))
+        patch.setitem(known, "voice_gen", replace(known["voice_gen"], at_once=None))
+        patch.setitem(known, "video_gen", replace(known["video_gen"], needs=("script_gen", "voice_gen"), at_once=None))
     anything: TypeAdapter[Any] = TypeAdapter(dict[str, Any])
     patch.setitem(known, "compositing", replace(known["compositing"], function=join, result=anything))
     patch.setattr("pipeline.providers.replicate_call.look_at", lambda _kind, _path: None)  # a child of 0.5 s each

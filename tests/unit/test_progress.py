@@ -58,9 +58,21 @@ def test_what_was_done_before_counts_and_a_restart_does_not_fall_back() -> None:
 def test_the_progress_of_a_checkpoint_is_that_of_its_end() -> None:
     meter = ProgressMeter(FOUR, Told())
     meter.report("script_gen", 0.4)
-    assert meter.after("script_gen", 0.5) == 12.5
-    assert meter.after("script_gen", 1.0) == 25
-    assert meter.after("voice_gen", 1.0) == 35
+    assert meter.after("script_gen") == 25
+    assert meter.after("voice_gen") == 35
+
+
+def test_items_count_by_what_each_has_done_in_whatever_order() -> None:
+    meter = ProgressMeter(FOUR, Told())
+    meter.split("script_gen", {"0": True, "1": False, "2": False, "3": False, "4": False})
+    meter.report("script_gen", 0.5, item="4")
+    assert meter.value == pytest.approx(25 * 1.5 / 5)
+    assert meter.after("script_gen", "4") == pytest.approx(25 * 2 / 5)
+    assert meter.after("script_gen", "1") == pytest.approx(25 * 2.5 / 5)
+    meter.report("script_gen", 1.0, item="4")
+    meter.report("script_gen", 0.2, item="4")  # tried again: it is not undone
+    meter.report("script_gen", -1.0, item="1")
+    assert meter.value == pytest.approx(25 * 2 / 5)
 
 
 def test_between_boundaries_little_is_told() -> None:
@@ -74,7 +86,9 @@ def test_between_boundaries_little_is_told() -> None:
 steps = st.lists(st.floats(0, 1000), min_size=1, max_size=12).map(
     lambda weights: [Step(f"s{number}", "s", (), weight) for number, weight in enumerate(weights)]
 )
-words = st.tuples(st.sampled_from(["start", "report", "finish", "done", "after"]), st.integers(0, 11), st.floats(-1, 2))
+words = st.tuples(
+    st.sampled_from(["start", "report", "finish", "done", "after", "split"]), st.integers(0, 11), st.floats(-1, 2)
+)
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=200)
@@ -85,13 +99,17 @@ def test_progress_never_falls_and_never_passes_100(
     told = Told()
     meter = ProgressMeter(plan, told, start=start)
     value = meter.value
+    split: dict[str, str] = {}
     for word, number, share in said:
         name = f"s{number % len(plan)}"
         match word:
             case "report":
-                meter.report(name, share)
+                meter.report(name, share, item=split.get(name, ""))
             case "after":
-                assert value <= meter.after(name, min(1.0, max(0.0, share))) <= 100 + 1e-9
+                assert value <= meter.after(name, split.get(name, "")) <= 100 + 1e-9
+            case "split":
+                split[name] = "1"
+                meter.split(name, {"0": share > 0, "1": False})
             case _:
                 getattr(meter, word)(name)
         assert value <= meter.value <= 100
