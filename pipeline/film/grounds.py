@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.film.captions import ground_of
 from pipeline.film.colors import luminance
 from pipeline.film.fonts import monogram_of
 from pipeline.film.layout import Rect, clean, even
@@ -12,6 +13,8 @@ from pipeline.film.views import Extract, SceneView
 
 PLATE_SCALE = 1.12  # plates are larger than the frame, so that a zoom never shows their edge
 CARD_ZOOM, PLATE_ZOOM = (1.0, 1.06), (1.0, 1.08)
+CARD_SHRUNK = 0.85  # at most so small, to stand above the captions
+CAPTION_GAP = 0.019  # between a card and the captions, of the frame's height
 CROP_KEPT = 0.9  # of a photo's shorter way, at least, is seen on a card
 
 
@@ -90,7 +93,8 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
     theme = view.theme
     photo = view.photo
     own = photo or view.extract
-    area = _shaped(area, own) if own and not own.contained and photo else area
+    if photo:
+        area = _above_captions(view, area, area if photo.contained else _shaped(area, photo))
     letter, face = monogram_of(clean(view.job.product_name, upper=True), theme.display)
     picture = Picture(
         treatment="card",
@@ -108,6 +112,28 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
         contain=bool(photo and photo.contained),
     )
     return Sprite(picture, (area.cx, area.cy), 130.0 * view.stage.height / 1920)
+
+
+def _above_captions(view: SceneView, room: Rect, area: Rect) -> Rect:
+    """The area moved up, or made a little smaller, where the captions would stand on its lower edge or on a cut-out's foot.
+
+    A tall photo goes on behind them.
+    """
+    _, tall = ground_of(view.theme.caption, 0.0, view.theme.caption.px * view.stage.caption_scale)
+    reach = tall / 2 + CAPTION_GAP * view.stage.height
+    grown = area.height * (CARD_ZOOM[1] - CARD_ZOOM[0]) / 2
+    lowest = view.stage.caption_y - reach - grown
+    whole = view.photo is not None and view.photo.contained
+    if area.bottom <= lowest or (area.bottom + grown > view.stage.caption_y + reach and not whole):
+        return area
+    height = min(area.height, lowest - room.y)
+    if whole:
+        return Rect(area.x, lowest - height, area.width, height)
+    scale = height / area.height
+    if scale < CARD_SHRUNK:
+        return area
+    width = area.width * scale
+    return Rect(area.cx - width / 2, lowest - height, width, height)
 
 
 def _shaped(area: Rect, extract: Extract) -> Rect:

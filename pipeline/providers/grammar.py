@@ -87,8 +87,13 @@ sandals scissors sheets shoes shorts skates skis slippers snacks sneakers socks 
 tights tiles tires tools towels toys trainers trousers tweezers underpants vitamins weights wipes
 """)
 DETERMINERS = _words(
-    "up less more fewer over a an the your our their its his her this that these those every each all no one both"
+    "up less more fewer over a an the your our their its his her this that these those every each all no one both "
+    "everything anything something nothing"
 )
+ONE = _words("a an another each every one")
+# What comes after these tells more of the noun before them: "a dripper that pours itself", "straps you can adjust".
+RELATIVES = _words("that which who whose you we they")
+QUESTIONS = _words("what how when where why who whatever whenever wherever")
 SUBJECTS = _words("it this these they we you i there that")
 AUXILIARIES = _words("is are was were has have had can will won't can't does do don't doesn't isn't aren't it's")
 MEASURE = re.compile(r"\d[\d.,]*\s?-?(?:h|hrs?|hours?|min|mins|minutes?|days?|weeks?)", re.IGNORECASE)
@@ -207,12 +212,22 @@ def _says(words: list[str]) -> bool:
 
 def _is_sentence(words: list[str]) -> bool:
     """Whether somebody does something in it: "your drinks stay cold", "lid opens with one hand"."""
-    first, rest = words[0], words[1:]
-    if first in SUBJECTS or AUXILIARIES & set(rest):
+    first = words[0]
+    if first in SUBJECTS | QUESTIONS:
+        return True
+    words = words[: _relative(words)]
+    rest = words[1:]
+    if AUXILIARIES & set(rest):
         return True
     if first in DETERMINERS:
-        return any(word in VERBS or third_person(word) for word in rest[1:3])
+        # One thing does not "start", it "starts": "a calm start" is a noun.
+        return any((word in VERBS and first not in ONE) or third_person(word) for word in rest[1:3])
     return len(words) > 2 and third_person(rest[0]) and rest[0] not in BOTH
+
+
+def _relative(words: list[str]) -> int:
+    """Where a clause begins that tells more of the noun before it; the end of the words when none does."""
+    return next((at for at, word in enumerate(words) if at and word in RELATIVES), len(words))
 
 
 def is_order(words: list[str]) -> bool:
@@ -271,7 +286,7 @@ def with_article(phrase: str) -> str:
     head = head_of(phrase)
     if low[0] in DETERMINERS or "&" in low or "and" in low or "+" in low or "," in phrase:
         return phrase
-    if is_plural(head) or head in MASS or (head.endswith("ing") and len(head) > 5) or not head[-1].isalpha():
+    if is_plural(head) or _is_mass(head) or (head.endswith("ing") and len(head) > 5) or not head[-1].isalpha():
         return phrase
     if re.fullmatch(r"\d[\d.,]*", low[0]) and len(low) == 1:
         return phrase
@@ -279,9 +294,20 @@ def with_article(phrase: str) -> str:
 
 
 def head_of(phrase: str) -> str:
-    """The noun a phrase is about: "lid with straw" -> lid."""
+    """The noun a phrase is about: "lid with straw" -> lid, "beans roasted in Rome" -> beans."""
     low = [word.strip(",") for word in phrase.lower().split()]
-    return next((low[at - 1] for at, word in enumerate(low) if at and word in LINKS - {"and", "or", "as"}), low[-1])
+    low = low[: _relative(low)]
+    ends = LINKS - {"and", "or", "as"}
+    return next((low[at - 1] for at, word in enumerate(low) if at and (word in ends or _tells(low, at))), low[-1])
+
+
+def _tells(words: list[str], at: int) -> bool:
+    """Whether a participle tells what was done to the noun before it: "beans roasted", but not "extra padded straps"."""
+    return words[at].endswith("ed") and (is_plural(words[at - 1]) or _is_mass(words[at - 1]))
+
+
+def _is_mass(word: str) -> bool:
+    return word in MASS or (word.endswith("ware") and word != "ware")
 
 
 def is_plural(word: str) -> bool:

@@ -87,7 +87,7 @@ class LocalWriter:
 
     name: ClassVar[str] = "local"
     capability: ClassVar[Capability] = "write"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     hosted: ClassVar[bool] = False
 
     def available(self) -> str | None:
@@ -338,9 +338,13 @@ def _gathered(benefits: tuple[Draft, ...], voice: Voice) -> list[Draft]:
 
 
 def _list(voice: Voice, features: tuple[str, ...], step: int) -> Draft:
-    """Several features in one breath, and on the screen as lines."""
+    """Several features in one breath, and on the screen as lines; the first things said are not "also" there."""
     nouns = all(grammar.shape(text) == Shape.NOUN for text in features)
-    frames = voice.phrases.lists if nouns else tuple(frame for frame in voice.phrases.lists if ": {x}" in frame)
+    frames = tuple(
+        frame
+        for frame in voice.phrases.lists
+        if (nouns or ": {x}" in frame) and (step or not {"also", "more"} & set(re.findall(r"\w+", frame)))
+    )
     inner = [grammar.small(text) for text in features]
     inner = [grammar.with_article(text) for text in inner] if nouns and voice.phrases is not BARE else inner
     comma = "," if len(inner) > 2 or voice.phrases is BARE else ""

@@ -245,11 +245,26 @@ def test_sentences_are_never_cut() -> None:
         ("750ml", "750ml."),
         ("AAA batteries included", "AAA batteries included."),
         ("Subscribe and save 15%", "Subscribe and save 15%."),
+        ("A dripper that pours itself", "It features a dripper that pours itself."),
+        ("Straps you can adjust", "It features straps you can adjust."),
+        ("A calm start to every day", "It features a calm start to every day."),
+        ("A lid locks the steam in", "A lid locks the steam in."),
+        ("What you see is what you get", "What you see is what you get."),
     ],
 )
 def test_a_feature_becomes_a_sentence_of_its_shape(feature: str, sentence: str) -> None:
     brief = Brief(product_name="Nova", features=(feature,), style="minimal", duration_seconds=15)
     assert [scene.narration for scene in write(brief).scenes if scene.kind == "benefit"] == [sentence]
+
+
+@pytest.mark.parametrize("style", STYLE_NAMES)
+def test_a_list_that_comes_first_is_not_also_there(style: str) -> None:
+    features = ("hand-glazed stoneware that keeps coffee hot", "a dripper that pours itself", "beans roasted on order")
+    for seed in range(6):
+        brief = Brief(product_name="Nova", features=features, style=style, seed=seed, duration_seconds=9)
+        script = write(brief)
+        if "benefit" not in {scene.kind for scene in script.scenes}:
+            assert not {"also", "more"} & set(narration(script).lower().split())
 
 
 @pytest.mark.parametrize(
@@ -263,6 +278,11 @@ def test_a_feature_becomes_a_sentence_of_its_shape(feature: str, sentence: str) 
         ("two side pockets", "two side pockets"),
         ("wireless charging", "wireless charging"),
         ("lid with straw", "a lid with straw"),
+        ("hand-glazed stoneware that keeps coffee hot", "hand-glazed stoneware that keeps coffee hot"),
+        ("leather that ages well", "leather that ages well"),
+        ("beans roasted the week you order", "beans roasted the week you order"),
+        ("extra padded strap", "an extra padded strap"),
+        ("everything you need", "everything you need"),
     ],
 )
 def test_a_noun_gets_the_article_it_needs(phrase: str, with_article: str) -> None:

@@ -20,6 +20,7 @@ from pipeline.film.timeline import Label, Timeline
 from pipeline.film.views import Extract
 
 SLACK = 2.0
+GROWN = 1.06  # a card at the end of its scene
 LONG = "Donaudampfschifffahrtselektrizit\u00e4tenhauptbetriebswerk"
 TEXTS = st.one_of(
     st.text("abcdefghij klmnop ABCDEFGH 0123456789 ,.", min_size=1, max_size=90).filter(str.strip),
@@ -37,7 +38,14 @@ SCENES: st.SearchStrategy[dict[str, object]] = st.builds(
 )
 
 
-def film(scene: dict[str, object], style: str, aspect: str, source: str, busy: tuple[float, ...] = ()) -> Timeline:
+def film(
+    scene: dict[str, object],
+    style: str,
+    aspect: str,
+    source: str,
+    busy: tuple[float, ...] = (),
+    size: tuple[int, int] = (900, 1200),
+) -> Timeline:
     text = "Look at all of this, it is quite something."
     words = tuple(Word(text=word, start=at * 0.3, end=at * 0.3 + 0.25) for at, word in enumerate(text.split()))
     given_scene = Scene.model_validate(scene | {"index": 0, "narration": text})
@@ -46,7 +54,7 @@ def film(scene: dict[str, object], style: str, aspect: str, source: str, busy: t
         style=style, aspect=aspect, product_name="Nova Flask", cta_text="Order yours now", url="nova.example/shop",
         price="$29.99", scenes=(spoken,), output=Path("f.mp4"), work_dir=Path("w"),
     )  # fmt: skip
-    extracts = {} if source == "none" else {0: Extract("p.png", 900, 1200, source, "d", busy)}
+    extracts = {} if source == "none" else {0: Extract("p.png", *size, source, "d", busy)}
     return plan(job, extracts)
 
 
@@ -96,6 +104,37 @@ def test_all_text_is_safe_and_free(
         assert stage.safe.holds(box, slack=SLACK), page
         for label, area in zip(timeline.labels, inks, strict=True):
             assert apart(area, box), (label.text, area, box)
+
+
+@settings(deadline=None, max_examples=150, derandomize=True, database=None)
+@given(
+    st.sampled_from(("hero", "benefit", "price", "cta")),
+    TEXTS,
+    st.sampled_from(STYLES),
+    st.sampled_from(sorted(STAGES)),
+    st.sampled_from(("photo", "cutout")),
+    st.integers(300, 2400),
+    st.integers(300, 2400),
+)
+@example("hero", "Morning Ritual Coffee Set", "playful", "1:1", "photo", 900, 900)
+@example("benefit", "Nova", "bold", "9:16", "cutout", 700, 1500)
+def test_a_card_stands_above_the_captions_or_goes_on_behind_them(
+    kind: str, headline: str, style: str, aspect: str, source: str, width: int, height: int
+) -> None:
+    """Its lower edge, also when the card has grown, lies nowhere behind them; the foot of a cut-out neither."""
+    scene: dict[str, object] = {"kind": kind, "headline": headline, "kicker": "Up close"}
+    timeline, stage = film(scene, style, aspect, source, size=(width, height)), STAGES[aspect]
+    sprite = timeline.shots[0].sprite
+    if sprite is None:
+        return
+    look = theme_of(style).caption
+    _, tall = ground_of(look, 0.0, look.px * stage.caption_scale)
+    wide, high = sprite.picture.width * GROWN, sprite.picture.height * GROWN
+    card = Rect(sprite.center[0] - wide / 2, sprite.center[1] - high / 2, wide, high)
+    above = card.bottom <= stage.caption_y - tall / 2
+    assert above or (card.bottom >= stage.caption_y + tall / 2 and not sprite.picture.contain)
+    for label in timeline.labels:
+        assert apart(ink(label), card), (label.text, ink(label), card)
 
 
 def test_captions_leave_a_label_of_the_product_free() -> None:
