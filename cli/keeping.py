@@ -24,7 +24,7 @@ def files(
     everything: Annotated[bool, typer.Option("--all", help="Also the files of its stages.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the files of a job's result (a film, its thumbnail and posters, captions, timeline) under their own names."""
+    """Copy the files of a job's result (a film, its thumbnail and posters, captions, script, timeline) under their own names."""
     from cli.show import artifact_records
     from redis_client import redis_client
 

@@ -25,6 +25,7 @@ def _like(pattern: str, example: str) -> AfterValidator:
 
 
 Language = Annotated[str, _like(r"[a-z]{2}(-[A-Za-z]{2,4})?", "a language tag such as en or pt-BR")]
+Address = Annotated[str, _like(r"(https?://)?[^\s:/]+(:\d+)?([/?#]\S*)?", "an address such as nova.com/shop")]
 Color = Annotated[str, _like(r"#[0-9A-Fa-f]{6}", "a colour such as #1C6B67")]
 
 
@@ -54,7 +55,7 @@ class ProductVideoPayload(PaidPayload):
     script: tuple[OwnScene, ...] = Field((), max_length=20, description="your own words, scene by scene")
     style: Style = "minimal"
     cta_text: str = Field("Learn more", min_length=1, max_length=32)
-    url: str = Field("", max_length=120)
+    url: Address = Field("", max_length=120)
     price: str = Field("", max_length=32)
     brand_color: Color = Field("", description="#RRGGBB for buttons, captions and marks; empty: the style's own")
     logo: Artifact | HttpsUrl | None = Field(

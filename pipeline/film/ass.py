@@ -263,7 +263,10 @@ def _word_run(
     begin, until = run
     text = color_tag(look.active if active else look.color)
     if look.outline:
-        text += color_tag(look.outline, 3) + f"\\bord{page.px * (0.075 if look.upper else 0.06):.2f}"
+        text += (
+            color_tag(look.active_outline if active else look.outline, 3)
+            + f"\\bord{page.px * (0.075 if look.upper else 0.06):.2f}"
+        )
     elif look.mode == "veil":
         # A hair of its own colour around the letters makes the thin serif readable.
         text += color_tag(look.active if active else look.color, 3) + f"\\bord{page.px * 0.012:.2f}"

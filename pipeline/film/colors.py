@@ -23,6 +23,11 @@ def contrast_of(one: float, other: float) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def distance(one: str, other: str) -> float:
+    """How far apart two colours are in the channel in which they differ most, 0 to 1."""
+    return max(abs(int(one[at : at + 2], 16) - int(other[at : at + 2], 16)) for at in (1, 3, 5)) / 255
+
+
 def on(background: str, *, ink: str = "#15191D") -> str:
     """The text colour for a coloured ground: white or ink, whichever reads better."""
     return max(("#FFFFFF", ink), key=lambda color: contrast(color, background))

@@ -20,6 +20,7 @@ MOST_BYTES, MOST_PIXELS = MOST_PICTURE_BYTES, 150_000_000
 DOOR_PIXELS = 40_000_000
 LEAST_SIDE, LONGEST_SIDE = 64, 2600
 MOST_RATIO = 20.0
+LEAST_ALPHA = 8  # of 255
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ def inspect_image(source: Path | bytes, name: str = "") -> ImageFacts:
     name = name or (source.name if isinstance(source, Path) else "the picture")
     content = _content(source, name)
     picture = _open(content, name)
-    _decodable(content, name)
+    whole = _decodable(content, name)
+    if whole is not None and _has_alpha(whole) and whole.convert("RGBA").getchannel("A").getextrema()[1] < LEAST_ALPHA:
+        raise _invisible(name)
     width, height = picture.size
     # Of formats that keep EXIF behind their pixels, only JPEG can tell its turn without decoding them.
     if picture.format == "JPEG" and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
@@ -69,9 +72,16 @@ def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_S
         raise TooLarge(f"{name} needs more memory to decode than this machine gives.") from error
     except Exception as error:
         raise InvalidInput(f"{name} is damaged: its picture cannot be decoded.") from error
-    if alpha and picture.getchannel("A").getextrema()[0] == 255:
-        picture = picture.convert("RGB")
-    return picture
+    if not alpha:
+        return picture
+    clearest, densest = picture.getchannel("A").getextrema()
+    if densest < LEAST_ALPHA:
+        raise _invisible(name)
+    return picture.convert("RGB") if clearest == 255 else picture
+
+
+def _invisible(name: str) -> InvalidInput:
+    return InvalidInput(f"{name} is transparent all over: nothing of it would be seen.")
 
 
 def _in_srgb(picture: Any) -> Any:
@@ -144,22 +154,25 @@ def _open(content: bytes, name: str) -> Any:
     return picture
 
 
-def _decodable(content: bytes, name: str) -> None:
+def _decodable(content: bytes, name: str) -> Any:
+    """The picture with its pixels, where it is decoded at the door; damaged ones are refused."""
     picture = _open(content, name)
     try:
         if picture.format == "JPEG":
             picture.draft("RGB", (256, 256))
             picture.load()
         elif picture.format == "HEIF":
-            return  # its pixels are decoded in a child only
+            return None  # its pixels are decoded in a child only
         elif picture.size[0] * picture.size[1] <= DOOR_PIXELS:
             picture.load()
+            return picture
         else:
             picture.verify()
     except MemoryError as error:
         raise TooLarge(f"{name} needs more memory to decode than this machine gives.") from error
     except Exception as error:
         raise InvalidInput(f"{name} is damaged: its picture cannot be decoded.") from error
+    return None
 
 
 def _has_alpha(picture: Any) -> bool:

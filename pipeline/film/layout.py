@@ -221,6 +221,11 @@ def clean(text: str, *, upper: bool = False) -> str:
     return text.upper().translate(MTAVRULI) if upper else text
 
 
+def short_address(url: str) -> str:
+    """What a person would type of an address: `https://www.nova.com/shop/?x=1` -> `nova.com/shop`."""
+    return re.sub(r"^(?:https?://)?(?:www\.)?([^?#]*?)/*(?:[?#].*)?$", r"\1", url.strip(), flags=re.IGNORECASE)
+
+
 def fit(
     text: str,
     face: Face,

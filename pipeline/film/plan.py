@@ -11,13 +11,16 @@ from pipeline.film.clearing import caption_shift
 from pipeline.film.draw import draw
 from pipeline.film.fonts import NOTHING, Wardrobe
 from pipeline.film.layout import STAGES
+from pipeline.film.motion import LEAVE_SECONDS
 from pipeline.film.render_job import RenderJob
+from pipeline.film.script import Scene
 from pipeline.film.themes import dressed, theme_of
 from pipeline.film.timeline import CaptionPage, Cut, Label, Shape, Shot, Timeline, Voice
 from pipeline.film.views import Extract, Logo, SceneView
 
 LEAD_SECONDS, TAIL_SECONDS, LONGEST_TAIL = 0.4, 0.8, 1.6
 GAP_SECONDS, SHORTEST_GAP, LONGEST_GAP = 0.3, 0.25, 0.4
+READ_SECONDS, WORD_SECONDS = 1.0, 0.18  # what a reader needs of a scene's text, and of each of its words more
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ def plan(
             extract=extract,
             repeat=repeat,
             opens=opens + (0.1 if at == 0 else 0.06),
-            closes=closes if at + 1 == len(beats) else closes - 0.04,
+            # The last picture is the one on which players stop: nothing leaves it.
+            closes=closes + LEAVE_SECONDS if at + 1 == len(beats) else closes - 0.04,
             frames=(beat.first, beat.last),
             logo=logo,
         )
@@ -103,7 +107,8 @@ def schedule(job: RenderJob) -> tuple[tuple[Beat, ...], int]:
 
     The gaps between scenes and the tail stretch a little towards `target_seconds`; the speech is never cut.
     """
-    speech = sum(given.duration_seconds for given in job.scenes)
+    lengths = [max(given.duration_seconds, reading_seconds(given.scene)) for given in job.scenes]
+    speech = sum(lengths)
     between = len(job.scenes) - 1
     gap, tail = GAP_SECONDS, TAIL_SECONDS
     if job.target_seconds is not None:
@@ -112,12 +117,17 @@ def schedule(job: RenderJob) -> tuple[tuple[Beat, ...], int]:
             gap = min(max(spare / between, SHORTEST_GAP), LONGEST_GAP)
         tail = min(max(job.target_seconds - speech - LEAD_SECONDS - gap * between, TAIL_SECONDS), LONGEST_TAIL)
     starts, clock = [], LEAD_SECONDS
-    for given in job.scenes:
+    for seconds in lengths:
         starts.append(clock)
-        clock += given.duration_seconds + gap
+        clock += seconds + gap
     frames = round((clock - gap + tail) * job.fps)
     edges = [0, *(round((start - gap / 2) * job.fps) for start in starts[1:]), frames]
     return tuple(Beat(start, edges[at], edges[at + 1]) for at, start in enumerate(starts)), frames
+
+
+def reading_seconds(scene: Scene) -> float:
+    """How long a scene must be seen, however little is said in it."""
+    return READ_SECONDS + WORD_SECONDS * len(" ".join((scene.headline, *scene.lines)).split())
 
 
 def _cuts(job: RenderJob, beats: tuple[Beat, ...], seconds: float) -> tuple[Cut, ...]:

@@ -6,6 +6,7 @@ Runs in the child (and in tests) only.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -16,10 +17,16 @@ import process
 from errors import Transient
 from pipeline.film.encode import ffmpeg
 
-MOST_DRIFT, LOUDNESS, LOUDNESS_SLACK, MOST_PEAK = 0.05, -14.0, 1.0, -1.0
+MOST_DRIFT, MOST_PEAK = 0.05, -1.0
+MOST_LOST, MOST_DEAD_AIR = 0.7, 0.2  # LUFS and seconds by which a film's sound may differ from its mix
+QUIET, DEAD_AIR = -60.0, -45.0  # LUFS and dBFS
 BLACK_LUMA, BLACK_SHARE = 0.08, 0.98
+STILL = 0.3  # of 255: what the encoder alone changes of a picture stays under half of it, the slowest zoom moves nine times as much
 HEAD_BYTES = 1 << 20
 SCAN_SECONDS = 600.0
+
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,14 @@ def _is_faststart(path: Path) -> bool:
     return moov >= 0 and (mdat < 0 or moov < mdat)
 
 
-def check(path: Path, *, width: int, height: int, fps: int, frames: int) -> Streams:
+def check(
+    path: Path, mixed: Path, *, width: int, height: int, fps: int, frames: int, clips: Sequence[Span] = ()
+) -> Streams:
     """The film's streams, or Transient with one sentence that says what is wrong with it.
 
-    Decodes key frames only (one in two seconds): enough to find a black or a frozen picture for a fiftieth of the cost.
+    Decodes the sound, which must be that of the WAV `mixed`, and key frames only (one in two seconds): enough to find a
+    black or a frozen picture for a fiftieth of the cost. `clips`: when the user's own films are seen, from and to, in
+    seconds; those may be black, or stand still.
     """
     seen = streams(path)
     wrong = [
@@ -129,28 +140,74 @@ def check(path: Path, *, width: int, height: int, fps: int, frames: int) -> Stre
         wrong.append(f"sound and picture differ by {abs(seen.audio_seconds - seen.video_seconds):.3f} s")
     if seen.widest_gap > 1.5 / fps or abs(seen.first_pts) > 1e-6:
         wrong.append(f"the frames are not evenly spaced (a gap of {seen.widest_gap:.3f} s)")
-    wrong += _key_frames(path)
+    wrong += _key_frames(path, clips) + _sound(path, mixed)
     if wrong:
         raise Transient("the film did not pass its check: " + "; ".join(wrong))
     return seen
 
 
-def _key_frames(path: Path) -> list[str]:
+def _key_frames(path: Path, clips: Sequence[Span]) -> list[str]:
     import av
     import numpy as np
 
-    faults, before = [], None
+    def is_theirs(first: float, last: float) -> bool:
+        return any(start <= first and last < end for start, end in clips)
+
+    faults: list[str] = []
+    before, at = None, 0.0
     with av.open(str(path)) as film:
         video = film.streams.video[0]
         video.codec_context.skip_frame = "NONKEY"
         for picture in film.decode(video):
             luma = picture.reformat(width=180, height=320, format="gray").to_ndarray().astype(np.float32)
-            if float((luma < 255 * BLACK_LUMA).mean()) > BLACK_SHARE:
-                faults.append(f"the picture is black at {picture.time:.1f} s")
-            if before is not None and float(np.abs(luma - before).mean()) < 0.02:
-                faults.append(f"the picture stands still before {picture.time:.1f} s")
-            before = luma
+            now = float(picture.time or 0)
+            if float((luma < 255 * BLACK_LUMA).mean()) > BLACK_SHARE and not is_theirs(now, now):
+                faults.append(f"the picture is black at {now:.1f} s")
+            if before is not None and float(np.abs(luma - before).mean()) < STILL and not is_theirs(at, now):
+                faults.append(f"the picture stands still before {now:.1f} s")
+            before, at = luma, now
     return faults
+
+
+def _sound(path: Path, mixed: Path) -> list[str]:
+    """What the film's sound has lost of its mix on the way through the encoder, and whether it is too loud."""
+    from pipeline.film import loudness
+
+    ours, wanted = _decoded(path), _decoded(mixed)
+    level, before = loudness.integrated(ours), loudness.integrated(wanted)
+    faults = []
+    if max(level, before) > QUIET and abs(level - before) > MOST_LOST:
+        faults.append(f"its sound has {level:.1f} LUFS, not the {before:.1f} that were mixed")
+    if (peak := loudness.true_peak(ours)) > MOST_PEAK:
+        faults.append(f"its sound reaches {peak:.1f} dBTP, above {MOST_PEAK:g}")
+    if (still := _dead_air(ours)) > _dead_air(wanted) + MOST_DEAD_AIR:
+        faults.append(f"nothing is heard for {still:.1f} s")
+    return faults
+
+
+def _decoded(path: Path) -> Any:
+    """The sound of a file: samples x 2, 48 kHz, -1 to 1."""
+    import av
+    import numpy as np
+
+    with av.open(str(path)) as file:
+        stereo = av.AudioResampler(format="fltp", layout="stereo", rate=48_000)
+        parts = [made.to_ndarray() for frame in file.decode(audio=0) for made in stereo.resample(frame)]
+        parts += [made.to_ndarray() for made in stereo.resample(None)]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1).T) if parts else np.zeros((0, 2), np.float32)
+
+
+def _dead_air(sound: Any) -> float:
+    """The longest stretch in which nothing is louder than -45 dBFS, in seconds."""
+    import numpy as np
+
+    hop = 4800
+    blocks = np.abs(sound[: len(sound) // hop * hop]).reshape(-1, hop * 2).max(axis=1) if len(sound) >= hop else []
+    longest = running = 0
+    for peak in blocks:
+        running = 0 if peak > 10 ** (DEAD_AIR / 20) else running + 1
+        longest = max(longest, running)
+    return longest * hop / 48_000
 
 
 def measure(path: Path) -> Faults:

@@ -75,7 +75,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
         order = Order(job, timeline, subtitles, mixed, FONTS if wardrobe == NOTHING else faces)
         mix = (_in_chunks if len(order.pieces) > 1 else _in_one)(order, report)
         report(ENCODED, "check")
-        seen = _checked(probe, job, timeline)
+        seen = _checked(probe, order)
         beside, posters = _beside(job, timeline)
     finally:
         for leftover in (subtitles, mixed):
@@ -142,13 +142,24 @@ def _mix(timeline: Timeline, output: Path) -> Mix:
     return Mix(lufs, time.thread_time() - began)
 
 
-def _checked(probe: Any, job: RenderJob, timeline: Timeline) -> Any:
+def _checked(probe: Any, order: Order) -> Any:
+    timeline, output = order.timeline, order.job.output
     try:
         return probe.check(
-            job.output, width=timeline.width, height=timeline.height, fps=timeline.fps, frames=timeline.frames
+            output,
+            order.mixed,
+            width=timeline.width,
+            height=timeline.height,
+            fps=timeline.fps,
+            frames=timeline.frames,
+            clips=[
+                (shot.first / timeline.fps, shot.last / timeline.fps)
+                for shot in timeline.shots
+                if shot.plate.picture.treatment == "clip"
+            ],
         )
     except BaseException:
-        job.output.unlink(missing_ok=True)
+        output.unlink(missing_ok=True)
         raise
 
 

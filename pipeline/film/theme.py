@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.film import fonts
+from pipeline.film.colors import contrast
 from pipeline.film.fonts import Face
+
+OUTLINED = 4.5  # the least contrast of letters with their outline
 
 CaptionMode = Literal["box", "outline", "veil", "pill"]
 TransitionKind = Literal["fade", "push", "circle"]
@@ -27,6 +30,11 @@ class CaptionLook:
     outline: str = ""
     upper: bool = False
     pop: float = 1.0
+
+    @property
+    def active_outline(self) -> str:
+        """What is around the active word's letters: its chip where the outline would swallow dark ones."""
+        return self.outline if contrast(self.active, self.outline) >= OUTLINED or not self.chip else self.chip
 
     @property
     def peak(self) -> float:

@@ -10,7 +10,7 @@ from pipeline.film.script import Scene
 from pipeline.film.theme import Theme
 from pipeline.film.timeline import Label, Shape, Shot
 
-SMALL_PIXELS, EXTREME_RATIO = 300, 2.4
+SMALL_PIXELS, EXTREME_RATIO = 300, 3.2
 WHITE = "#FFFFFF"
 
 

@@ -46,6 +46,7 @@ class FilmResult(BaseModel):
     subtitles_srt: Artifact
     subtitles_vtt: Artifact
     timeline: Artifact
+    script: Artifact
     duration_seconds: float
     width: int
     height: int
@@ -55,7 +56,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="14")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="16")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 
@@ -78,6 +79,8 @@ def compositing(context: Context, version: FilmVersion | None = None) -> FilmRes
         check=context.check,
         report=context.progress,
     )["result"]
+    words = context.workdir / "script.json"
+    words.write_text(script.model_dump_json(indent=2), encoding="utf-8")
     name = _slug(order.product_name) + (f"-{version.label}" if version else "")
     video = context.keep(order.output, media_type="video/mp4", name=f"{name}.mp4")
     beside = {
@@ -95,6 +98,7 @@ def compositing(context: Context, version: FilmVersion | None = None) -> FilmRes
         thumbnail=posters[0].model_copy(update={"name": f"{name}.jpg"}),
         posters=posters,
         **beside,
+        script=context.keep(words, media_type="application/json", name=f"{name}-script.json"),
         duration_seconds=facts["seconds"],
         width=facts["width"],
         height=facts["height"],

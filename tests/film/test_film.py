@@ -91,7 +91,7 @@ def test_progress_rises_to_one_and_a_result_follows(film: tuple[RenderJob, list[
 
 def test_the_file_is_what_a_player_wants(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
     job, lines = film
-    seen = probe.check(job.output, width=1080, height=1920, fps=30, frames=lines[-1]["result"]["frames"])
+    seen = probe.check(job.output, job.output, width=1080, height=1920, fps=30, frames=lines[-1]["result"]["frames"])
     assert abs(seen.audio_seconds - seen.video_seconds) <= 0.05
 
 

@@ -14,7 +14,9 @@ from PIL import Image, ImageCms
 from errors import InvalidInput, TooLarge, Unsupported
 from pipeline.film import images, music
 from pipeline.film.compositor import Compositor
+from pipeline.film.engine import run_engine
 from pipeline.film.plan import plan
+from pipeline.film.render_job import PlateJob, PlateReport
 from pipeline.film.warp import OpenCv, Pillow
 from tests.film.test_text import job
 
@@ -50,6 +52,10 @@ def test_four_formats_are_taken(kind: str) -> None:
         (b"#EXTM3U\nhttp://x/", Unsupported),
         (encoded("BMP"), Unsupported),
         (encoded(size=(40, 400)), InvalidInput),
+        (encoded(size=(1, 1)), InvalidInput),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", Unsupported),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", Unsupported),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Unsupported),
         (encoded("JPEG", (600, 600))[:9000], InvalidInput),
         (encoded("PNG", (600, 600))[:9000], InvalidInput),
         (b"\x00" * (images.MOST_BYTES + 1), TooLarge),
@@ -64,6 +70,34 @@ def test_a_bomb_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.Mon
     monkeypatch.setattr(images, "MOST_PIXELS", 5000)
     with pytest.raises(TooLarge, match="megapixels"):
         images.inspect_image(encoded(), "bomb.png")
+
+
+def test_a_name_may_lie_about_its_format() -> None:
+    facts = images.inspect_image(encoded("PNG"), "bottle.jpg")
+    assert (facts.format, facts.width) == ("PNG", 120)
+
+
+def test_what_is_transparent_all_over_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "logo.png"
+    Image.new("RGBA", (200, 100), (255, 0, 0, 0)).save(path)
+    for look in (images.inspect_image, images.load_image):
+        with pytest.raises(InvalidInput, match=r"logo\.png is transparent all over"):
+            look(path)
+    Image.new("RGBA", (200, 100), (255, 0, 0, 40)).save(path)
+    assert images.load_image(path).mode == "RGBA"
+
+
+@pytest.mark.slow
+def test_a_photo_of_108_megapixels_is_loaded_in_little_memory(tmp_path: Path) -> None:
+    """In the child that holds its limit: decoded whole it alone would take 324 MB."""
+    path, order = tmp_path / "phone.jpg", tmp_path / "job.json"
+    Image.linear_gradient("L").resize((12000, 9000)).convert("RGB").save(path, quality=60)
+    job = PlateJob(aspect="9:16", style="minimal", image_path=path, image_name="phone.jpg", output=tmp_path / "p.png")
+    order.write_text(job.model_dump_json())
+    answer = run_engine("pipeline.film.plates", order, timeout_seconds=120, memory_mb=330, check=lambda: None)
+    report = PlateReport.model_validate(answer)
+    assert report.source == "photo"
+    assert 1900 < max(report.width, report.height) < 2600
 
 
 def test_a_turned_photo_stands_upright() -> None:

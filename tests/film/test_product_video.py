@@ -134,7 +134,7 @@ def check_what_comes_with_it(job_id: str, result: dict[str, Any], folder: Path) 
     found = {path.name: path for path in (folder / "out").iterdir()}
     # The first of them is the thumbnail, under the film's own name.
     posters = [f"nova-flask-poster-{number}.jpg" for number in range(2, len(result["posters"]) + 1)]
-    ends = ("-timeline.json", ".jpg", ".mp4", ".srt", ".vtt")
+    ends = ("-script.json", "-timeline.json", ".jpg", ".mp4", ".srt", ".vtt")
     assert sorted(found) == sorted([*posters, *(f"nova-flask{end}" for end in ends)])
     for name in ("nova-flask.jpg", *posters):
         with Image.open(found[name]) as still:
@@ -146,6 +146,8 @@ def check_what_comes_with_it(job_id: str, result: dict[str, Any], folder: Path) 
     assert " ".join(line for line in lines if line and not line.isdigit() and "-->" not in line).split() == said
     assert found["nova-flask.vtt"].read_text().startswith("WEBVTT\n\n00:00:0")
     assert json.loads(found["nova-flask-timeline.json"].read_text())["fps"] == 30
+    script = json.loads(found["nova-flask-script.json"].read_text())
+    assert " ".join(scene["narration"] for scene in script["scenes"]).split() == said
     sheet = folder / "sheet.png"
     assert run_cli.invoke(jobs.app, ["frames", job_id, "--out", str(sheet)]).exit_code == 0
     with Image.open(sheet) as whole:
@@ -172,7 +174,7 @@ def test_a_film_is_made_and_measured(client: RedisClient, start_worker: Start, t
     faults = probe.measure(path)
     assert -15 <= faults.lufs <= -13
     assert faults.peak <= -1.0
-    assert (faults.black, faults.frozen, faults.complaints) == ((), (), "")
+    assert (faults.black, faults.frozen, faults.silent, faults.complaints) == ((), (), (), "")
     assert read_captions(path, result) >= 0.95
     check_what_comes_with_it("film", result, tmp_path)
 

@@ -9,7 +9,7 @@ from pipeline.film.brand import mark
 from pipeline.film.colors import on
 from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import card, ground, shot
-from pipeline.film.layout import Rect, clean, fit
+from pipeline.film.layout import Rect, clean, fit, short_address
 from pipeline.film.timeline import Label, Mark, Shape
 from pipeline.film.titles import heading, title_look
 from pipeline.film.typeset import Look, block
@@ -36,7 +36,7 @@ def draw(view: SceneView) -> Drawn:
         label, button = _button(view, text, mirrored=mirrored)
         labels.append(label)
         shapes += button
-    if url := clean(job.url):
+    if url := clean(short_address(job.url)):
         area = Rect(stage.end_name.x, stage.url_y - stage.url_px, stage.end_name.width, 2 * stage.url_px)
         url_look = Look(theme.text, stage.url_px, view.ink, lines=1, floor=22, left=stage.left, stagger=False)
         url_look = replace(url_look, shadow=name_look.shadow, right=mirrored)

@@ -11,7 +11,7 @@ from pipeline.film.layout import clean
 from pipeline.film.titles import kicker_and_title, title_look, under
 from pipeline.film.views import Drawn, Logo, SceneView
 
-LOGO_KICKERS, LOGO_GAP = 2.9, 1.3  # how many kickers high the logo is; with the gap below it, in its height
+LOGO_KICKERS, LOGO_GAP = 2.9, 1.6  # how many kickers high the logo is; with the gap below it, in its height
 
 
 def draw(view: SceneView) -> Drawn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.film import fonts
+from pipeline.film.directions import is_right_to_left
 from pipeline.film.grounds import artwork, card, ground, shot
 from pipeline.film.layout import clean
 from pipeline.film.scenes import benefit
@@ -15,6 +16,7 @@ from pipeline.film.typeset import Look, block
 from pipeline.film.views import Drawn, SceneView
 
 DIM = 0.45
+BAR = 0.7  # a short bar under the price, in its size: a longer one would underline a part of it
 
 
 def draw(view: SceneView) -> Drawn:
@@ -42,11 +44,14 @@ def draw(view: SceneView) -> Drawn:
     head_look = replace(title_look(view, stage.headline_px * 0.56, 2), color=color, left=left)
     head = block(clean(heading(view, price), upper=theme.upper), head_area, head_look, view.opens + 0.1, view.closes)
     labels = head.labels + tuple(replace(label, enter="pop") for label in figure.labels)
+    px = figure.labels[0].px
+    bar = min(stage.price_px * BAR, figure.area.width)
+    edge = figure.area.right - bar / 2 if is_right_to_left(price) else figure.area.x + bar / 2
     line = Shape(
         kind="line",
-        x=figure.area.x + figure.area.width * (0.25 if left else 0.5),
-        y=figure.area.bottom + figure.labels[0].px * (0.24 + fonts.rise(price, theme.display)),
-        width=figure.area.width * 0.5,
+        x=edge if left else figure.area.cx,
+        y=figure.area.bottom + max(px * 0.24, stage.price_px * 0.2) + px * fonts.rise(price, theme.display),
+        width=bar,
         height=max(6.0, look.px * 0.035),
         color=readable_accent(theme) if photo else theme.highlight,
         start=view.opens + 0.6,
