@@ -12,6 +12,7 @@ from errors import HostTrouble
 from pipeline.providers.base import Capability, Check, Estimate, Speech
 from pipeline.providers.paid import Ledger
 from pipeline.providers.pronounce import AS_WRITTEN
+from pipeline.providers.readable import require_readable
 from pipeline.providers.speech import DEFAULT_PACE, PACES, Pace, finish, part_of, tokens_of
 
 Times = Sequence[tuple[int, int]]
@@ -75,6 +76,7 @@ class LocalSpeaker:
         pairs = tokens_of(text, language, pronounce)
         part = part_of(output)
         tokens = [spoken for _, spoken in pairs if spoken]
+        require_readable(tokens, language, self.name)
         try:
             times = self.say(Wish(tokens, language, voice, PACES.get(style, DEFAULT_PACE), part), check)
             return finish(self, part, output, pairs, times)
