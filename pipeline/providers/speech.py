@@ -6,7 +6,7 @@ import re
 import unicodedata
 import wave
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,12 @@ from errors import BadReply, HostTrouble, InvalidInput, TooLarge
 from pipeline.film.script import Word
 from pipeline.providers.base import Speech
 from pipeline.providers.pronounce import AS_WRITTEN, heard
-from pipeline.providers.spoken import spoken_text, spoken_tokens
+from pipeline.providers.spoken import said_together, spoken_text, spoken_tokens
 
 MOST_CHARACTERS = 20_000
 SHORTEST_SECONDS = 0.2
+# No shorter is a word of a phrase on the screen, where there is room.
+SHOWN_SECONDS = 0.12
 # Piper's joe at its own pace, fitted to 126 texts of one to five sentences: a sentence, a letter, a word, a comma. The mean
 # error of one text is 7 %, that of a film 3 %.
 SENTENCE_SECONDS, LETTER_SECONDS, WORD_SECONDS, COMMA_SECONDS = 0.21, 0.05, 0.055, 0.2
@@ -50,7 +52,7 @@ def is_english(language: str) -> bool:
 
 
 def tokens_of(text: str, language: str, pronounce: Mapping[str, str] = AS_WRITTEN) -> list[tuple[str, str]]:
-    """(shown, spoken) for each whitespace token, or for the tokens of a phrase that `pronounce` has.
+    """(shown, spoken) for each whitespace token, or for the tokens of a phrase: one that `pronounce` has, "EUR 20".
 
     InvalidInput when nothing in the text can be said.
     """
@@ -59,6 +61,7 @@ def tokens_of(text: str, language: str, pronounce: Mapping[str, str] = AS_WRITTE
     pairs = spoken_tokens(text) if is_english(language) else [(token, _plain(token)) for token in text.split()]
     if pronounce:
         pairs = heard(pairs, pronounce, spoken_text if is_english(language) else _plain)
+    pairs = said_together(pairs)
     if not any(spoken for _, spoken in pairs):
         shown = text if len(text) <= 40 else text[:40] + "..."
         raise InvalidInput(f"text {shown!r} has no word that can be spoken; give it letters or numbers")
@@ -97,11 +100,35 @@ def finish(
     return Speech(output, rate, frames / rate, words, provider.name, provider.version)
 
 
-def share(start: int, end: int, tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """A span of samples cut by the tokens' letters: for what an engine says in one, and the viewer reads as several."""
-    letters = [len(token) for token in tokens]
-    edges = [start + (end - start) * sum(letters[:count]) // sum(letters) for count in range(len(tokens) + 1)]
+def share(start: int, end: int, tokens: Sequence[str], least: int = 0) -> list[tuple[int, int]]:
+    """A span of samples cut by the tokens' letters and digits, each with at least so many where there is room.
+
+    For what an engine says in one, and the viewer reads as several.
+    """
+    letters = [max(1, sum(map(str.isalnum, token))) for token in tokens]
+    least = min(least, (end - start) // len(tokens))
+    short: set[int] = set()
+    while True:
+        rest = end - start - least * len(short)
+        total = sum(count for place, count in enumerate(letters) if place not in short)
+        more = {place for place, count in enumerate(letters) if rest * count < least * total} - short
+        if not more:
+            break
+        short |= more
+    lengths = [least if place in short else rest * count / total for place, count in enumerate(letters)]
+    edges = [start + round(length) for length in accumulate(lengths, initial=0)]
     return list(pairwise(edges))
+
+
+def apart(word: Word) -> tuple[Word, ...]:
+    """The words of a phrase that was timed as one."""
+    tokens = word.text.split()
+    if len(tokens) == 1:
+        return (word,)
+    times = share(round(1000 * word.start), round(1000 * word.end), tokens, round(1000 * SHOWN_SECONDS))
+    return tuple(
+        Word(text=token, start=start / 1000, end=end / 1000) for token, (start, end) in zip(tokens, times, strict=True)
+    )
 
 
 def part_of(output: Path) -> Path:
@@ -127,7 +154,8 @@ def _words(
         start = min(max(start, latest), frames)
         latest = min(max(end, start), frames)
         tokens = shown.split()
-        for token, (first, last) in zip(tokens, share(start, latest, tokens), strict=True):
+        least = round(SHOWN_SECONDS * rate)
+        for token, (first, last) in zip(tokens, share(start, latest, tokens, least), strict=True):
             words.append(Word(text=token, start=first / rate, end=last / rate))
     return tuple(words)
 

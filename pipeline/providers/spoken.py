@@ -7,33 +7,41 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from pipeline.providers.spoken_money import (
+    SHORTENED,
+    amount_of,
+    coin_ahead,
+    coin_behind,
+    joined_price,
+    part_of,
+    say_amount,
+)
 from pipeline.providers.spoken_numbers import NUMBER, digits, number_words, ordinal, say_number
-from pipeline.providers.spoken_shapes import Place, decade, is_attribute, say_amount, say_shape
+from pipeline.providers.spoken_shapes import Place, decade, is_attribute, say_shape
 from pipeline.providers.spoken_tables import (
     ALONE,
     BEFORE_NUMBER,
-    CURRENCY_CODES,
-    CURRENCY_SIGNS,
-    GLUED_ONLY,
     MONTHS,
     SHORT_MONTHS,
     STOPLESS,
     SYMBOLS,
     TITLES,
     UNITS,
+    is_unit,
     plural,
     unit,
 )
 
 LONGEST_TOKEN = 100
+MOST_JOINED = 6
 _URL = re.compile(
     r"(?:https?://)?(?:www\.)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?::\d+)?(/[^\s?#]*)?(?:[?#]\S*)?", re.IGNORECASE
 )
 _EMAIL = re.compile(r"([a-z0-9._+-]+)@((?:[a-z0-9-]+\.)+[a-z]{2,})", re.IGNORECASE)
 _AMOUNT = re.compile(rf"[-+±~≈<>≤≥]?(?:(?:{NUMBER})[-x])*(?:{NUMBER})")
-_MONEY = re.compile(rf"[-+±~≈<>≤≥]?(?:(?:{NUMBER})-)?(?:{NUMBER})")
+_FLUID = re.compile(rf"(?:{NUMBER})?fl[.]?", re.IGNORECASE)
 _PHONE_PART = re.compile(r"[+(]?[\d()-]+[.,!?]?")
 _PIECES = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['][^\W\d_]+)*|[&+@%=]", re.UNICODE)
 # Typographic signs as their plain cousins: quotes, dashes, minus, times, fraction slash, double prime, stars.
@@ -68,22 +76,34 @@ _PAUSES = {".": ".", "!": "!", "?": "?", ",": ",", ";": ";", ":": ":", "—": ",
 def spoken_tokens(text: str) -> list[tuple[str, str]]:
     """(shown, spoken) for each whitespace token; spoken is "" when nothing is said for it.
 
-    The end of `spoken` keeps the punctuation that makes a pause: one of . , ; : ! ?
+    The end of `spoken` keeps the punctuation that makes a pause: one of . , ; : ! ? What several tokens are said
+    together belongs to the last of them: "1 299" and "EUR 20" are "" and the whole.
     """
     shown = text.split()
-    plain = [_plain(token) for token in shown]
-    phone = _phone_tokens(plain)
+    counts, plain = _joined([_plain(token) for token in shown])
+    left = iter(shown)
     pairs: list[tuple[str, str]] = []
-    for index, token in enumerate(shown):
-        earlier, before = (plain[index - back] if index >= back else "" for back in (2, 1))
-        place = Place(earlier, before, plain[index + 1] if index + 1 < len(shown) else "")
-        spoken = _speak_digits(plain[index]) if index in phone else _speak_token(plain[index], place)
-        grouped = _grouped(plain, index)
-        pairs.append((token, spoken if grouped is None else grouped))
+    for index, (count, spoken) in enumerate(zip(counts, _speak_all(plain), strict=True)):
+        *silent, token = (next(left) for _ in range(count))
         # A dash that stands alone says nothing, but it is heard: as a pause of the word ahead of it.
-        if not pairs[-1][1] and _DASH.fullmatch(token) and index and pairs[-2][1][-1:].isalnum():
-            pairs[-2] = (pairs[-2][0], pairs[-2][1] + ",")
+        if not spoken and _DASH.fullmatch(token) and index and pairs[-1][1][-1:].isalnum():
+            pairs[-1] = (pairs[-1][0], pairs[-1][1] + ",")
+        pairs += [(one, "") for one in silent]
+        pairs.append((token, spoken))
     return pairs
+
+
+def said_together(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same with each word that is said in the next one ("EUR" of "EUR 20") in one pair with it."""
+    found: list[tuple[str, str]] = []
+    waiting = ""
+    for shown, spoken in pairs:
+        if not spoken and _is_read(shown):
+            waiting += f"{shown} "
+            continue
+        found.append((waiting + shown, spoken))
+        waiting = ""
+    return found + [(shown, "") for shown in waiting.split()]
 
 
 def spoken_text(text: str) -> str:
@@ -91,11 +111,45 @@ def spoken_text(text: str) -> str:
     return " ".join(spoken for _, spoken in spoken_tokens(text) if spoken)
 
 
+def _speak_all(plain: Sequence[str]) -> Iterator[str]:
+    """What is said for each token."""
+    phone = _phone_tokens(plain)
+    around = ["", "", *plain, "", ""]
+    for index, token in enumerate(plain):
+        earlier, before, _, after, later = around[index : index + 5]
+        if (grouped := _grouped(plain, index)) is not None:
+            yield grouped
+        elif index in phone:
+            yield _speak_digits(token, is_last=index + 1 not in phone)
+        else:
+            yield _speak_token(token, Place(earlier, before, after, later))
+
+
+def _joined(plain: Sequence[str]) -> tuple[list[int], list[str]]:
+    """How many tokens each stands for, and the tokens with those joined that are one: "1 299" of "1 299 kr", "fl oz"."""
+    counts: list[int] = []
+    found: list[str] = []
+    index = 0
+    while index < len(plain):
+        ahead = plain[index : index + MOST_JOINED]
+        is_fluid = len(ahead) > 1 and _FLUID.fullmatch(ahead[0]) and ahead[1].lower().startswith("oz")
+        count = 2 if is_fluid else joined_price([found[-1] if found else "", *ahead]) or 1
+        counts.append(count)
+        found.append("".join(plain[index : index + count]))
+        index += count
+    return counts, [re.sub(r"(?i)fl[.]?oz", "floz", token) for token in found]
+
+
+def _is_read(token: str) -> bool:
+    """Whether a viewer reads a token that says nothing: a word, a number, the sign of a coin."""
+    return any(sign.isalnum() or unicodedata.category(sign) == "Sc" for sign in token)
+
+
 def _plain(token: str) -> str:
     """A token with plain signs only, and no longer than anybody says; the cap keeps every pattern below cheap."""
     token = unicodedata.normalize("NFKC", _VULGAR.sub("+", token.translate(_PLAIN))).translate(_PLAIN)
     kept = "".join(sign for sign in token if sign in _SAID_SYMBOLS or unicodedata.category(sign) not in _SILENT)
-    return re.sub(r"(?<=\d)[.,]-+$", "", kept[:LONGEST_TOKEN])  # 20,- is a price
+    return re.sub(r"(?<=\d)[.,:/]-+(?=[.,!?]?$)", "", kept[:LONGEST_TOKEN])  # 20,- and 499/- are prices
 
 
 def _phone_tokens(tokens: Sequence[str]) -> set[int]:
@@ -106,16 +160,19 @@ def _phone_tokens(tokens: Sequence[str]) -> set[int]:
         end = start
         while end < len(tokens) and _PHONE_PART.fullmatch(tokens[end]) and (end == start or tokens[end][0] not in "+-"):
             end += 1
-        long = sum(map(str.isdigit, "".join(tokens[start:end]))) >= 7
-        if end - start > 1 and long and re.match(r"\+?[(]?\d", tokens[start]) and tokens[start][0] in "+(0":
+        long = sum(map(str.isdigit, "".join(tokens[start:end])))
+        is_begun = tokens[start][0] in "+(0" or (tokens[start] == "1" and long == 11) if end > start else False
+        if end - start > 1 and long >= 7 and is_begun and re.match(r"\+?[(]?\d", tokens[start]):
             found.update(range(start, end))
         start = max(end, start + 1)
     return found
 
 
-def _speak_digits(token: str) -> str:
+def _speak_digits(token: str, *, is_last: bool) -> str:
+    """A part of a telephone number, with a pause after each group."""
     plus = "plus " if token.startswith("+") else ""
-    return plus + digits(token) + (token[-1] if token[-1] in ".,!?" else "")
+    pause = token[-1] if token[-1] in ".,!?" else "" if is_last else ","
+    return plus + ", ".join(digits(group) for group in re.findall(r"\d+", token)) + pause
 
 
 def _grouped(tokens: Sequence[str], index: int) -> str | None:
@@ -138,10 +195,10 @@ def _speak_token(token: str, place: Place) -> str:
     if re.fullmatch(r"'[2-9]0s", core):
         return decade(int(core[1:3])) + pause
     core = core.strip("'")
-    words = _say(core, place) if core else ""
+    words = _say(core, place._replace(mark=pause)) if core else ""
     if not words:
         return ""
-    is_inside = token.lower() in STOPLESS or core.lower() in UNITS or core in SHORT_MONTHS
+    is_inside = token.lower() in STOPLESS or core.lower() in UNITS or core in SHORT_MONTHS or token in SHORTENED
     if pause == "." and (token in TITLES or (is_inside and re.match(r"[^\W_A-Z]", place.after))):
         return words
     return words + pause
@@ -151,20 +208,23 @@ def _say_ahead(token: str, place: Place) -> str | None:
     """What stands between or ahead of numbers: "No. 5", "~ 20", "USD 20", "10 x 15", "1 - 2"; None for anything else."""
     if token.lower() in BEFORE_NUMBER and place.after[:1].isdigit():
         return BEFORE_NUMBER[token.lower()]
-    leads = _MONEY.fullmatch(place.after.rstrip(".,!?"))
-    if leads and not _is_amount(place.before) and _is_coin(token):
+    if coin_ahead(token, place.after, place.later) and not coin_behind(place.before, token, place.after):
         return ""  # said with the number
-    if token.lower() in {"x", "-"} and re.search(r"\d\W*$", place.before) and re.match(r"\W?\d", place.after):
+    if token.lower() in {"x", "-"} and re.match(r"\W?\d", place.after) and _is_measure(place.earlier, place.before):
         return "by" if token.lower() == "x" else "to"
     return None
 
 
+def _is_measure(before: str, token: str) -> bool:
+    """Whether a token ends a number or a measure: "10", "10cm", the second one of "10 cm"."""
+    if re.search(r"\d\W*$", token) or (_is_amount(before) and is_unit(token, "x")):
+        return True
+    match = re.fullmatch(rf"(?:{NUMBER})(\D+)", token)
+    return match is not None and match[1].lower() in UNITS
+
+
 def _is_amount(token: str) -> bool:
     return bool(_AMOUNT.fullmatch(token.rstrip(".,!?")))
-
-
-def _is_coin(token: str) -> bool:
-    return token.lower() in CURRENCY_CODES or token in set(CURRENCY_SIGNS)
 
 
 def _split_pause(token: str) -> tuple[str, str]:
@@ -209,19 +269,37 @@ def _say(core: str, place: Place) -> str:
 
 def _say_beside_number(core: str, low: str, place: Place) -> str:
     """What a token is called because a number stands beside it: "10 kg", "20 €", "9 am", "Dec. 25"."""
-    after = place.after.rstrip(".,!?")
+    if said := _say_money(core, place):
+        return said
     if _is_amount(place.before):
-        if low in UNITS and low not in GLUED_ONLY and core not in {"G", "M2", "M3"}:
+        if is_unit(core, place.after) or (low == "in" and _is_inches(place)):
             return unit(low, one=place.before == "1" or is_attribute(place.earlier, place.after))
         if low in {"am", "pm"}:
             return low.upper()
-    if _is_coin(core) and _MONEY.fullmatch(place.before):
-        return say_amount(place.before, low)[1]
-    if _MONEY.fullmatch(core) and _is_coin(place.before) and not _is_amount(place.earlier):
-        return " ".join(say_amount(core, place.before.lower()))
-    if _MONEY.fullmatch(core) and _is_coin(after):
-        return say_amount(core, after.lower())[0]
-    return _say_day(core, place) if core.isdigit() or _is_amount(after) else ""
+    return _say_day(core, place) if core.isdigit() or _is_amount(place.after.rstrip(".,!?")) else ""
+
+
+def _say_money(core: str, place: Place) -> str:
+    """A number beside its coin, or a coin behind its number; "" for any other."""
+    price = part_of(core)
+    per = _per(core[len(price) + 1 :]) if price != core else ""
+    if name := coin_behind(place.before, price, place.after):
+        return say_amount(amount_of(place.before), name)[1] + per
+    if amount_of(price) != price:
+        return ""
+    is_behind = coin_behind(place.earlier, place.before, core)
+    if not is_behind and (name := coin_ahead(place.before, core, place.after)):
+        return " ".join(say_amount(price, name)) + per
+    if not per and not place.mark and (name := coin_behind(core, place.after, place.later)):
+        return say_amount(core, name)[0]
+    return ""
+
+
+def _is_inches(place: Place) -> bool:
+    """Whether "in" behind a number is a measure: at the end, behind feet, or as in "a 6 in screen"."""
+    if place.mark or not place.after or place.earlier.lower().rstrip(".") in {"ft", "feet", "foot"}:
+        return True
+    return is_attribute(place.earlier, place.after) and place.after.lower() not in {"a", "an", "the", "one"}
 
 
 def _say_day(core: str, place: Place) -> str:
@@ -238,8 +316,12 @@ def _say_rate(core: str, place: Place) -> str:
     amount, slash, rest = core.partition("/")
     if not slash or not amount or not rest.isalpha():
         return ""
-    per = {"mo": "month", "yr": "year", "wk": "week"}.get(rest.lower(), UNITS.get(rest.lower(), rest))
-    return f"{say_shape(amount, Place('', '', place.after)) or _say_mixed(amount)} per {per}"
+    return (say_shape(amount, Place("", "", place.after)) or _say_mixed(amount)) + _per(rest)
+
+
+def _per(what: str) -> str:
+    name = {"mo": "month", "yr": "year", "wk": "week"}.get(what.lower(), UNITS.get(what.lower(), what))
+    return f" per {name}"
 
 
 def _say_parts(core: str) -> str:

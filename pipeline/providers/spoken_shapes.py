@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pipeline.providers.spoken_money import say_price
 from pipeline.providers.spoken_numbers import (
     NUMBER,
     digits,
@@ -17,28 +18,19 @@ from pipeline.providers.spoken_numbers import (
     number_words,
     ordinal,
     say_number,
-    split_number,
     year,
 )
 from pipeline.providers.spoken_tables import (
-    CURRENCIES,
-    CURRENCY_SIGNS,
     MONTHS,
     SCALE_LETTERS,
     SHORT_DAYS,
     SIGNS,
     UNITS,
-    plural,
+    is_unit,
     unit,
 )
 
 ARTICLES = {"a", "an", "this", "each", "every"}
-_CODES = "usd|eur|gbp|jpy|chf"
-_SIGN = rf"(?:us)?[{CURRENCY_SIGNS}]"
-_PRICE_BEFORE = re.compile(rf"({_SIGN})({NUMBER})([km]|bn?)?", re.IGNORECASE)
-_PRICE_AFTER = re.compile(rf"({NUMBER})([{CURRENCY_SIGNS}]|{_CODES})", re.IGNORECASE)
-_PRICES_BEFORE = re.compile(rf"({_SIGN})({NUMBER})-(?:{_SIGN})?({NUMBER})", re.IGNORECASE)
-_PRICES_AFTER = re.compile(rf"({NUMBER})-({NUMBER})([{CURRENCY_SIGNS}]|{_CODES})", re.IGNORECASE)
 _ORDINAL = re.compile(r"(\d+)(st|nd|rd|th)", re.IGNORECASE)
 _CLOCK = r"(\d{1,2})(?::(\d{2}))?(am|pm)?"
 _CLOCKS = re.compile(rf"{_CLOCK}(?:-{_CLOCK})?", re.IGNORECASE)
@@ -48,7 +40,7 @@ _DATES = (
     re.compile(r"(?P<d>\d{1,2})[./](?P<m>\d{1,2})[./](?P<y>\d{4})"),
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_PHONE = re.compile(r"(\d{3})-(\d{3})-(\d{4})|(\d{3})-(\d{4})")
+_PHONE = re.compile(r"(\+?)(?:(\d{1,3})[-.])?(\d{3})[-.]?(\d{3})[-.](\d{4})|(\d{3})-(\d{4})")
 _RANGE = re.compile(rf"({NUMBER})-({NUMBER})(\D*)")
 _DAYS = re.compile(rf"({'|'.join(SHORT_DAYS)})-({'|'.join(SHORT_DAYS)})")
 _SIZE = re.compile(rf"({NUMBER})x({NUMBER})(?:x({NUMBER}))?(\D*)", re.IGNORECASE)
@@ -58,58 +50,20 @@ _COUNTED = re.compile(rf"([-+±~≈<>≤≥]?)({NUMBER})((?:[a-zμ°★%\"/]+[23
 
 
 class Place(NamedTuple):
-    """The shown tokens around one."""
+    """The shown tokens around one: two on each side; and the mark that closes it."""
 
     earlier: str
     before: str
     after: str
+    later: str = ""
+    mark: str = ""
 
 
 def say_shape(core: str, place: Place) -> str:
     """What is said for a token that has one of these shapes; "" for any other."""
-    return next((said for shape in SHAPES if (said := shape(core))), "") or _counted(core, place)
-
-
-def say_price(core: str) -> str:
-    """An amount of money, or two: $29.99, 29,99€, $10k, $20-30."""
-    if match := _PRICES_BEFORE.fullmatch(core):
-        return _price_range(match[1], match[2], match[3])
-    if match := _PRICES_AFTER.fullmatch(core):
-        return _price_range(match[3], match[1], match[2])
-    if match := _PRICE_BEFORE.fullmatch(core):
-        return _amount(match[1], match[2], match[3])
-    if match := _PRICE_AFTER.fullmatch(core):
-        return _amount(match[2], match[1], None)
-    return ""
-
-
-def _price_range(currency: str, low: str, high: str) -> str:
-    if low.isdigit() and high.isdigit():
-        return f"{say_number(low)} to {_amount(currency, high, None)}"
-    return f"{_amount(currency, low, None)} to {_amount(currency, high, None)}"
-
-
-def _amount(currency: str, number: str, scale: str | None) -> str:
-    if scale:
-        name = plural(CURRENCIES[currency.lower()][0], one=False)
-        return f"{say_number(number)} {SCALE_LETTERS[scale.lower()]} {name}"
-    return " ".join(say_amount(number, currency.lower()))
-
-
-def say_amount(number: str, currency: str) -> tuple[str, str]:
-    """The number and the coin of an amount: 29,99 and € -> "twenty nine", "euros ninety nine"."""
-    name, cent = CURRENCIES[currency]
-    sign, number = (f"{SIGNS[number[0]]} ", number[1:]) if number[0] in SIGNS else ("", number)
-    if "-" in number:
-        low, _, high = number.partition("-")
-        return f"{sign}{say_number(low)} to {say_number(high)}", plural(name, one=False)
-    # No price has three digits after its point: €1.299 is in thousands.
-    number = number.replace(".", "") if re.fullmatch(r"\d{1,3}\.\d{3}", number) else number
-    whole, cents = split_number(number)
-    small = int((cents + "0")[:2]) if cents else 0
-    if whole == 0 and small and cent:
-        return sign + number_words(small), plural(cent, one=small == 1)
-    return sign + number_words(whole), plural(name, one=whole == 1) + (f" {number_words(small)}" if small else "")
+    # 500-1000 ml is no telephone number.
+    shapes = [shape for shape in SHAPES if shape is not _phone or not is_unit(place.after, place.later)]
+    return next((said for shape in shapes if (said := shape(core))), "") or _counted(core, place)
 
 
 def _ordinal(core: str) -> str:
@@ -158,7 +112,10 @@ def _size(core: str) -> str:
 
 def _phone(core: str) -> str:
     match = _PHONE.fullmatch(core)
-    return ", ".join(digits(part) for part in match.groups() if part) if match else ""
+    if match is None:
+        return ""
+    plus, *parts = match.groups()
+    return ("plus " if plus else "") + ", ".join(digits(part) for part in parts if part)
 
 
 def _range(core: str) -> str:
@@ -231,7 +188,7 @@ def is_attribute(article: str, noun: str) -> bool:
 
 
 def _bare(number: str, place: Place) -> str:
-    is_amount = place.after.lower() in UNITS or place.after == "%"
+    is_amount = is_unit(place.after, place.later)
     if re.fullmatch(r"\d{4}", number) and not is_amount:
         if _YEAR.fullmatch(number):
             return year(int(number))

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-# Name of the whole and of its hundredth part.
-CURRENCIES = {
-    "$": ("dollar", "cent"), "us$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny"), "¥": ("yen", ""),
-    "₹": ("rupee", "paisa"), "¢": ("cent", ""),
-    "usd": ("dollar", "cent"), "eur": ("euro", "cent"), "gbp": ("pound", "penny"), "jpy": ("yen", ""),
-    "chf": ("franc", "centime"),
-}  # fmt: skip
-CURRENCY_SIGNS, CURRENCY_CODES = "$€£¥₹¢", {name for name in CURRENCIES if name.isalpha()}
 UNITS = {
     "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "sec": "second", "secs": "second",
     "s": "second", "ms": "millisecond", "yr": "year", "yrs": "year", "g": "gram", "kg": "kilogram", "mg": "milligram",
-    "μg": "microgram", "lb": "pound", "lbs": "pound", "oz": "ounce", "l": "liter", "ml": "milliliter",
+    "μg": "microgram", "lb": "pound", "lbs": "pound", "oz": "ounce", "floz": "fluid ounce", "l": "liter", "ml": "milliliter",
     "cl": "centiliter", "μl": "microliter", "gal": "gallon", "tbsp": "tablespoon", "tsp": "teaspoon",
     "mm": "millimeter", "cm": "centimeter", "m": "meter", "km": "kilometer", "μm": "micrometer", "nm": "nanometer",
     "ft": "foot", "in": "inch", "mi": "mile", "yd": "yard", "m2": "square meter", "cm2": "square centimeter",
@@ -28,8 +20,14 @@ UNITS = {
     "x": "time", '"': "inch", "mmhg": "millimeter of mercury", "cal": "calorie", "★": "star",
 }  # fmt: skip
 UNCOUNTED = {"hertz", "kilohertz", "megahertz", "gigahertz", "percent", "bar", "yen", "paisa"}
+UNCOUNTED |= {"yuan", "won", "baht", "satang", "dong", "rupiah", "lira", "kurus", "naira", "rand"}
 # Units that are also words or letters: "5 in" stays "five in"; they count only when glued to their number.
 GLUED_ONLY = {"in", "s", "m", "x", "v", "w", "bar", "cal", "mi"}
+# But no word is written so; and what stands behind a length in inches: "6 in wide", "6 in x 8 in".
+NO_WORDS = {"s", "m", "V", "W"}
+BEHIND_INCHES = {
+    "x", "by", "and", "or", "&", "-", "wide", "long", "tall", "high", "deep", "thick", "across", "diameter", "square",
+}  # fmt: skip
 # Units that are one also without a number.
 ALONE = {"°c", "°f", "km/h", "m/s", "mb/s", "gb/s"}
 SYMBOLS = {
@@ -61,6 +59,18 @@ STOPLESS = {"inc.", "co.", "ltd.", "corp.", "st.", "jr.", "sr."}
 TITLES = {"Ms.", "Prof."}
 
 
+def is_unit(token: str, after: str) -> bool:
+    """Whether a token behind a number, and ahead of `after`, is its unit."""
+    token = token.rstrip(".,;:!?")
+    low = token.lower()
+    if low == "in":
+        return after.lower().strip(".,;:!?") in BEHIND_INCHES
+    if low in GLUED_ONLY:
+        # "24 W Main Street"
+        return token in NO_WORDS and not (token.isupper() and after[:1].isupper())
+    return low in UNITS and token not in {"G", "M2", "M3"}
+
+
 def unit(name: str, *, one: bool) -> str:
     """A unit of UNITS in words, of one or of several."""
     return plural(UNITS[name], one=one)
@@ -71,6 +81,7 @@ def plural(name: str, *, one: bool) -> str:
     if one or name in UNCOUNTED:
         return name
     irregular = {"foot": "feet", "inch": "inches", "penny": "pence", "square foot": "square feet"}
+    irregular |= {"real": "reais", "krona": "kronor", "krone": "kroner", "grosz": "groszy", "agora": "agorot"}
     first, space, rest = name.partition(" ")
     if rest.startswith(("per ", "of ", "Celsius", "Fahrenheit")):
         return f"{irregular.get(first, first + 's')}{space}{rest}"

@@ -46,7 +46,7 @@ def _at_once(payload: Any, speaker: Any, settings: Settings) -> int:
     cache=True,
     reads=("language", "voice", "style", "voice_file", "read_aloud", "mute", "pronounce"),
     narrow=_own_words,
-    version="3",
+    version="4",
     at_once=_at_once,
 )
 def voice_gen(context: Context, scene: Scene) -> SpokenScene:
@@ -72,7 +72,7 @@ def voice_gen(context: Context, scene: Scene) -> SpokenScene:
 
 def _own_voice(context: Context, scene: Scene, given: Artifact | str) -> SpokenScene:
     """The scene's part of the user's recording; its words are placed by their letters, between its pauses."""
-    from pipeline.providers.speech import tokens_of
+    from pipeline.providers.speech import apart, tokens_of
 
     recording = context.file(given, "recording", most_bytes=MOST_SOUND_BYTES)
     output, order = context.workdir / "voice.wav", context.workdir / "voice.json"
@@ -93,7 +93,7 @@ def _own_voice(context: Context, scene: Scene, given: Artifact | str) -> SpokenS
         )
     except Permanent as error:
         raise type(error)(f"voice_file: {error}") from None
-    words = tuple(Word.model_validate(word) for word in found["words"])
+    words = tuple(one for word in found["words"] for one in apart(Word.model_validate(word)))
     return _spoken(context, scene, output, float(found["duration_seconds"]), words, "own")
 
 

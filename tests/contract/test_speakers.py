@@ -251,6 +251,17 @@ def test_a_word_is_said_as_the_user_wants_and_shown_as_it_was(speaker: Speaker, 
     assert nova.end - nova.start == pytest.approx((flask.end - flask.start) * 4 / 5, abs=0.01)
 
 
+@every_speaker
+@pytest.mark.parametrize("price", ["EUR 1.299,00", "SEK 1 299", "1 299 kr", "€ 20", "Rs. 1,49,999", "$5 off"])
+def test_a_price_of_several_words_is_read_while_it_is_said(speaker: Speaker, price: str, tmp_path: Path) -> None:
+    words = say(speaker, f"Get yours from {price} today.", tmp_path / "a.wav").words
+    shown = words[3:-1]
+    assert [word.text for word in shown] == price.split()
+    for word in shown:
+        assert word.end - word.start > 0.11, shown
+    assert shown[0].start - words[2].end < 0.2
+
+
 # -- what only one of them does --------------------------------------------------------------------------------------
 
 

@@ -13,9 +13,9 @@ from database.records import JobRecord
 from errors import InvalidInput
 from pipeline.catalog.base import find_pipeline, validate_payload
 from pipeline.checkpoints import Known, cache_key
-from pipeline.film.script import Scene
+from pipeline.film.script import Scene, Word
 from pipeline.providers.pronounce import LONGEST, entries_in, find, respelled, sent
-from pipeline.providers.speech import share, tokens_of
+from pipeline.providers.speech import apart, share, tokens_of
 from pipeline.stage import find_stage, plan_steps
 
 SOUNDS = {
@@ -64,6 +64,37 @@ def test_what_is_shown_stays_and_a_phrase_is_one_piece() -> None:
     assert pairs[1] == ("Nova Flask Pro,", "no-va flask,")
     assert " ".join(shown for shown, _ in pairs) == text
     assert share(100, 220, ["Nova", "Flask", "Pro"]) == [(100, 140), (140, 190), (190, 220)]
+
+
+def test_a_price_of_several_words_is_one_piece_unless_an_entry_is_in_it() -> None:
+    text = "from EUR 1.299,00 on"
+    assert tokens_of(text, "en")[1] == ("EUR 1.299,00", "one thousand two hundred ninety nine euros")
+    assert tokens_of(text, "en", {"EUR": "yoo-ro"})[1:3] == [
+        ("EUR", "yoo-ro"),
+        ("1.299,00", "one thousand two hundred ninety nine euros"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "least", "edges"),
+    [
+        (["EUR", "1.299,00"], 0, [0, 300, 900]),
+        (["€", "1.299,00"], 150, [0, 150, 900]),
+        (["1", "299", "4"], 200, [0, 200, 700, 900]),
+        (["a", "b", "abcdefgh"], 500, [0, 300, 600, 900]),
+        (["—", "!"], 0, [0, 450, 900]),
+    ],
+)
+def test_time_is_shared_by_letters_and_none_is_too_short(tokens: list[str], least: int, edges: list[int]) -> None:
+    assert share(0, 900, tokens, least) == list(pairwise(edges))
+    assert share(900, 900, tokens, least) == [(900, 900) for _ in tokens]
+
+
+def test_the_words_of_a_phrase_come_apart() -> None:
+    words = apart(Word(text="EUR 1.299,00", start=1.0, end=2.5))
+    assert [(word.text, word.start, word.end) for word in words] == [("EUR", 1.0, 1.5), ("1.299,00", 1.5, 2.5)]
+    one = Word(text="off", start=1.00004, end=2.0)
+    assert apart(one) == (one,)
 
 
 def test_a_vendor_is_sent_the_sounds_and_the_rest_as_it_is() -> None:
