@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -38,6 +39,7 @@ from redis_client.client import RedisClient
 from settings import get_settings
 from states import ENDED
 
+PAID_PAUSE_SECONDS = 0.1
 log = structlog.get_logger()
 
 
@@ -133,6 +135,7 @@ class PipelineOrchestrator:
                 except KeyboardInterrupt as error:
                     stop.request("shutdown")
                     outcome, interrupt = HandBack("interrupted"), error
+                    _let_paid_calls_end(stop)
             # After the last beat: an adoption that came later would leave a lease on an ended job.
             self._settle(begun, holder, slot, grant, outcome, stop)
         if interrupt is not None:
@@ -199,3 +202,10 @@ class PipelineOrchestrator:
         if word == "lost" and not self.writes.still_mine(holder):
             stop.fence()
         return word != "lost"
+
+
+def _let_paid_calls_end(stop: StopSignal) -> None:
+    """Answers that are paid for are waited for, in whatever thread; a second interrupt leaves without them."""
+    with suppress(KeyboardInterrupt):
+        while stop.paid_calls and stop.lease_alive():
+            time.sleep(PAID_PAUSE_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from dataclasses import replace
 from typing import Any
@@ -42,6 +44,27 @@ def test_an_interrupted_eager_run_gives_the_job_back(client: RedisClient, monkey
     status = client.get_job_status("job")
     assert (status["status"], status["attempt"], status["crashes"]) == ("pending", 0, 0)
     assert_agree(client, workers=0)
+
+
+def test_an_interrupted_eager_run_waits_for_what_is_paid_beside_it(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real Ctrl-C while two items side by side have a paid call under way each."""
+    both, answered = threading.Barrier(2), list[str]()
+
+    def paying(context: Any, _item: int) -> Any:
+        with context.stop.paid_call():
+            if both.wait(30) == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: context.stop.reason == "shutdown", what="the interrupt")
+            answered.append(context.item)
+        return {"number": 1}
+
+    monkeypatch.setitem(stages(), "selftest_step", replace(stages()["selftest_step"], function=paying))
+    with pytest.raises(KeyboardInterrupt):
+        PipelineOrchestrator("job", client).execute_pipeline({"items": 2, "items_at_once": 2}, pipeline="selftest")
+    assert sorted(answered) == ["0", "1"]
+    assert client.get_job_status("job")["status"] == "pending"
 
 
 def test_a_job_that_cannot_be_prepared_fails_in_the_end(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
