@@ -1,118 +1,69 @@
 """What a feature is by its shape (a sentence, a verb, an adjective or a noun phrase), and how it becomes a sentence.
 
-Word lists and endings, no model: when in doubt a phrase counts as a noun, because "You get ..." is never wrong.
+Word lists and endings, no model: a phrase that is not clearly one of them is said as it stands.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from enum import StrEnum
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-VERBS = _words("""
-absorb adapt add adjust allow attach automate balance bend block blend boost brew bring build calm capture carry catch
-charge clean clip close collapse combine come comfort connect control convert cook cool cost cover cut deliver detect dim display
-do drain dry ease eliminate enable enhance expand extend feature feed feel fight fill filter find fit fix float fold
-follow freshen fuel fully get give glide glow go grip grow handle hang have heat help hide hold hydrate improve include
-install juggle keep kill last learn leave let lift light lock look make maintain measure melt mix monitor mount move
-neutralize nourish offer open organize pack pair pass pause perform play plug pour power preserve prevent produce protect
-provide purify put rain reach read recharge record recycle reduce refresh regulate relax release relieve remain remember
-remind remove repair repel replace resist resist respond rest restore ride ring rinse roll rotate run save scan seal sense
-separate serve set shape sharpen ship show shut simplify sing sit sleep slice slide slip smell smooth soften soothe sound
-spin spray stack stand start stay step stick stop store stream strengthen stretch suit support survive sweep swing switch
-sync take taste tell thank tilt top track train transform translate travel treat trim tune turn unlock update use vibrate
-wake warm wash watch wear weigh whisk wipe withstand work wrap write zip
-""")
-# Verbs that no product's feature would use as a noun in the first place: "Keep drinks cold" is an order.
-ORDERS = _words("""
-add adjust attach bring carry choose connect convert create customize discover enjoy explore feel find get give
-go grab have hide hold improve keep learn let listen make mix never organize prepare protect put reduce relax remove save
-see send share sleep start stay stop store take taste transform try turn use wear work
-""")
-CALLS = ORDERS | _words("""
-book browse buy call claim come download join order pick pre-order preorder request reserve see shop sign subscribe
-visit watch
-""")
-ADJECTIVES = _words("""
-adjustable aromatic beautiful big biodegradable breathable bright calm clean cold comfortable compact compatible compostable
-cool cordless cozy crisp crunchy dry durable eco-friendly elegant ergonomic fast firm flat flexible foldable fragrant
-fresh gentle gluten-free handmade handcrafted handy hard heavy hot hypoallergenic insulated juicy leakproof light
-lightweight long-lasting loud machine-washable moist natural odorless odourless organic packable plush portable powerful
-pure quick quiet ready rechargeable recyclable reliable removable reusable rich rugged safe scented silent simple slim
-slippery small smart smooth soft solid spacious spicy spill-proof stackable stainless stretchy strong sturdy stylish sweet
-tasty thick thin tiny tough unscented vegan versatile warm washable waterproof water-resistant resistant friendly weatherproof windproof
-wireless
-""")
-# First words of an adjective phrase: "made of steel", "easy to clean", "ideal for camping".
-OPENERS = _words("""
-approved assembled available backed built certified compatible crafted cut designed dressed easy engineered finished free
-gentle good great grown handcrafted handmade hand-made ideal inspired lined loaded made packed perfect powered printed
-ready roasted safe sewn shaped sized soft suitable tested treated woven
-""")
-LINKS = _words("to for of in from with by on and or at as enough on when without under over through")
-ENDINGS = ("proof", "-free", "less", "-friendly", "-resistant", "-safe", "-ready", "able", "ible", "ous", "-certified")
-NOUNS_LIKE_ADJECTIVES = _words("table cable timetable vegetable wellness stainless fable syllable variable consumable")
-# Plural nouns that are also verbs: "Lights for the bike" lights nothing, "Works with Alexa" works.
-BOTH = _words("""
-blends boosts charges clips controls covers cuts displays features feeds filters grips handles heats hides holds lights
-locks looks measures mixes mounts moves packs pairs plugs powers rings rinses rolls scans seals sets shapes shows slices
-slips sounds sprays stacks stands sticks stores streams supports sweeps switches tops tracks travels treats turns washes
-watches wipes wraps zips
-""")
-# Words that keep their capital inside a sentence.
-PROPER = _words("""
-Alexa American Android Apple Australian Belgian Bluetooth British Canadian Chinese Danish Dutch Egyptian English European
-French German Google Icelandic Indian Irish Italian Japanese Korean Mexican Nordic Norwegian Portuguese Scandinavian
-Scottish Spanish Swedish Swiss Turkish Type Wi-Fi Windows
-""")
-STAYS = frozenset({"cold", "hot", "warm", "cool", "fresh", "dry"})
-MASS = _words("""
-access aluminum aluminium assistance audio bamboo brass bluetooth canvas care ceramic charging cleaning comfort copper
-cotton coffee control cushioning delivery denim durability energy fabric fleece foam glass gold grip hair installation
-insulation leather light lighting linen memory mesh metal music navigation noise nylon oak packaging paper performance plastic
-polyester power privacy protection quality rubber safety security setup shipping silicone silk silver skin life sound space
-steel storage suede support tea technology titanium tracking ventilation video walnut water waterproofing wax wi-fi wifi
-wood wool wiring
-""")
-PLURALS = _words("""
-batteries blinds boots bottles bowls boxes brushes candles cards chairs chips cleats clogs cookies cups curtains dumbbells
-earbuds earphones earrings flats flowers frames glasses gloves goggles gummies headphones heels jeans joggers knives
-leggings lights loafers mats mittens mugs overalls pajamas pans pants pearls pencils pens pillows plates pods pots
-sandals scissors sheets shoes shorts skates skis slippers snacks sneakers socks speakers stickers sunglasses supplements
-tights tiles tires tools towels toys trainers trousers tweezers underpants vitamins weights wipes
-""")
-DETERMINERS = _words(
-    "up less more fewer over a an the your our their its his her this that these those every each all no one both "
-    "everything anything something nothing"
+from pipeline.providers.lexicon import (
+    ABSTRACT,
+    ADJECTIVES,
+    ADVERBS,
+    AFTER,
+    AUXILIARIES,
+    BREAKS,
+    CALLS,
+    COMPOUNDS,
+    CONJUNCTIONS,
+    DETERMINERS,
+    ENDINGS,
+    FRAGMENTS,
+    HOW,
+    IDENTITIES,
+    IRREGULAR,
+    LINKS,
+    LOOSE,
+    MASS,
+    MEASURE,
+    MODELS,
+    NOUN_ENDINGS,
+    NOUNS,
+    NOUNS_LIKE_ADJECTIVES,
+    OBJECTS,
+    ONE,
+    ONE_NAMES,
+    OPENERS,
+    ORDERS,
+    PLURALS,
+    PREPOSITIONS,
+    PROPER,
+    RELATIVES,
+    SERVICES,
+    SETS,
+    STAYS,
+    SUBJECTS,
+    UNITS,
+    VERBS,
+    WANTING,
+    base_form,
+    both,
+    singular,
+    third_person,
 )
-ONE = _words("a an another each every one")
-# What comes after these tells more of the noun before them: "a dripper that pours itself", "straps you can adjust".
-RELATIVES = _words("that which who whose you we they")
-QUESTIONS = _words("what how when where why who whatever whenever wherever")
-SUBJECTS = _words("it this these they we you i there that")
-AUXILIARIES = _words("is are was were has have had can will won't can't does do don't doesn't isn't aren't it's")
-MEASURE = re.compile(r"\d[\d.,]*\s?-?(?:h|hrs?|hours?|min|mins|minutes?|days?|weeks?)", re.IGNORECASE)
+from pipeline.providers.prose import CLOSING, capital, is_latin
 
-
-BREAKS = _words("that which who with for and to in from of on by when while so at or through")
-LOOSE = BREAKS | DETERMINERS | AUXILIARIES | _words("it you they")
-HEADLINE = 32
-FRAGMENTS = _words("with without from in on by no plus great it's you'll they're we're")
-IDENTITIES = _words("addition alternative choice companion gift partner present solution")
-# What a seller does, and no product has: "You get free shipping".
-SERVICES = _words("delivery guarantee installation refund refunds returns setup shipping support trial warranty")
-SETS = _words("bundle collection kit pack pair set")
+# A headline is cut to the first; to spare a cut it may have the second, and the third where it can end nowhere.
+HEADLINE, UNCUT_HEADLINE, LONGEST_HEADLINE = 32, 42, 60
 
 
 class Shape(StrEnum):
     """What a phrase is."""
 
     SENTENCE = "sentence"
+    FRAGMENT = "fragment"  # said as it stands: "750ml", "with carry bag", and whatever is none of the others
     VERB = "verb"  # third person: "keeps drinks cold"
     ADJECTIVE = "adjective"
     IDENTITY = "identity"  # what the product is, not what it has: "set of 3", "perfect gift"
@@ -120,100 +71,68 @@ class Shape(StrEnum):
     NOUN = "noun"
 
 
-def clean(text: str) -> str:
-    """Text without emoji, control signs and surplus space; capitals calmed down when it only shouts."""
-    text = unicodedata.normalize("NFC", text)
-    kept = "".join(
-        " " if sign.isspace() else sign
-        for sign in text
-        if sign == "°"
-        or unicodedata.category(sign) not in {"So", "Sk", "Cf", "Cc", "Cs", "Co", "Cn", "Me"}
-        or sign.isspace()
-    )
-    return " ".join(word for word in kept.split() if word not in {"-", "*", "•", "·", "|"})
-
-
-def calm(text: str) -> str:
-    """A shouted phrase in sentence case; a short name such as USB or an ordinary phrase stays as it is."""
-    letters = [sign for sign in text if sign.isalpha()]
-    words = [word for word in text.split() if any(sign.isalpha() for sign in word)]
-    if len(words) < 2 or sum(sign.isupper() for sign in letters) < 0.8 * len(letters):
-        return text
-    return capital(text.lower())
-
-
-def capital(text: str) -> str:
-    """The text with its first letter in upper case."""
-    return text[:1].upper() + text[1:]
-
-
-def small(text: str) -> str:
-    """The text with its first letter in lower case, unless the first word is a name or an abbreviation."""
-    first = text.split(" ", 1)[0]
-    plain = all(part.islower() or (len(part) > 1 and part[1:].islower()) for part in re.split(r"[-/']", first) if part)
-    if first in PROPER or (not plain and first != "A"):
-        return text
-    return text[:1].lower() + text[1:]
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a description, each with its closing mark; none is cut inside."""
-    found = []
-    for part in re.split(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9À-Þ])|\s*[\n\r;]+\s*|\s+[—–]\s+", text):  # noqa: RUF001
-        sentence = calm(clean(part)).strip(" -,;:")
-        if re.search(r"[^\W_]", sentence):
-            found.append(sentence)
-    return found
-
-
-def ended(text: str, mark: str = ".") -> str:
-    """The text with one closing mark."""
-    text = text.rstrip(" ,;:-")
-    return text if text[-1:] in {".", "!", "?"} else text + mark
-
-
 def shape(phrase: str) -> Shape:
     """What a cleaned phrase without its closing mark is."""
-    words = phrase.lower().replace(",", " ").split()
-    if not words:
-        return Shape.NOUN
+    words = phrase.lower().replace("\u2019", "'").replace(",", " ").split()
+    if not words or not is_latin(phrase):
+        return Shape.FRAGMENT
     first, last = words[0], words[-1]
-    if first in AUXILIARIES or _says(words):
+    if _says(words):
         return Shape.VERB
     if last in STAYS and MEASURE.fullmatch(" ".join(words[:-1])):
         return Shape.STAYS
-    order = is_order(words)
-    if not order and is_adjective(words):
-        return Shape.ADJECTIVE
-    # What is neither is said as it stands when it could be anything: "750ml", "With carry bag", "Battery: 10 hours".
-    bare = (
-        re.fullmatch(r"\d\S*(?: ?[a-z]{1,3})?", phrase.lower())
-        or first in FRAGMENTS
-        or ":" in phrase
-        or "," in phrase
-        or "or" in words
-        or last in {"included", "required", "inside"}
-    )
-    if bare or order or _is_sentence(words):
+    if is_order(words):
         return Shape.SENTENCE
-    if head_of(phrase) in IDENTITIES or (first in SETS and words[1:2] == ["of"]):
+    if is_adjective(words):
+        return Shape.ADJECTIVE
+    if first not in FRAGMENTS and _is_sentence(words):
+        return Shape.SENTENCE
+    return Shape.FRAGMENT if _is_bare(phrase, words) else _thing(phrase, words)
+
+
+def _thing(phrase: str, words: list[str]) -> Shape:
+    """What the product is or has, if the phrase names it."""
+    if head_of(phrase) in IDENTITIES or (words[0] in SETS and words[1:2] == ["of"]):
         return Shape.IDENTITY
-    return Shape.NOUN
+    return Shape.NOUN if _is_noun(phrase, words) else Shape.FRAGMENT
+
+
+def _is_bare(phrase: str, words: list[str]) -> bool:
+    """Whether a phrase could be anything and stands alone best: "750ml", "With carry bag", "Battery: 10 hours"."""
+    return bool(
+        re.fullmatch(r"\d\S*(?: ?[a-z]{1,3})?", phrase.lower())
+        or re.match(r"\S*\d ?%", phrase)
+        or words[0] in FRAGMENTS
+        or (words[0] in DETERMINERS and words[1:2] and words[1] in LINKS)
+        or re.search(r"[:?!/=|]|[,.;] ", phrase)
+        or {"or", "vs", "vs."} & set(words)
+        or words[-1] in {"included", "required", "inside", "away"}
+        or words[-1] in FRAGMENTS
+    )
 
 
 def _says(words: list[str]) -> bool:
     """Whether the words begin with a verb: "keeps drinks cold", but not "lights for night rides"."""
     first, rest = words[0], words[1:]
+    if first in AUXILIARIES - {"are", "were", "have", "do", "don't", "it's"} and rest:
+        return True
     if not third_person(first) or not rest:
         return False
+    if not both(first):
+        return True
     amount = len(rest) > 1 and rest[1][0].isdigit()
-    return amount or first not in BOTH or rest[0] not in {"and", "of", "for", "with", "in", "to"}
+    return amount or not (rest[0] in PREPOSITIONS | LINKS | RELATIVES | AUXILIARIES or _acts(rest[0]))
+
+
+def _acts(word: str) -> bool:
+    """Whether a word is a verb and nothing else."""
+    return word in VERBS and word not in NOUNS | MASS | ADJECTIVES
 
 
 def _is_sentence(words: list[str]) -> bool:
-    """Whether somebody does something in it: "your drinks stay cold", "lid opens with one hand"."""
+    """Whether somebody does something in it: "your drinks stay cold", "lid opens with one hand", "children love it"."""
     first = words[0]
-    if first in SUBJECTS | QUESTIONS:
+    if first in SUBJECTS:
         return True
     words = words[: _relative(words)]
     rest = words[1:]
@@ -221,8 +140,57 @@ def _is_sentence(words: list[str]) -> bool:
         return True
     if first in DETERMINERS:
         # One thing does not "start", it "starts": "a calm start" is a noun.
-        return any((word in VERBS and first not in ONE) or third_person(word) for word in rest[1:3])
-    return len(words) > 2 and third_person(rest[0]) and rest[0] not in BOTH
+        return any((word in VERBS and first not in ONE) or _does(words, at) for at, word in enumerate(words[1:4], 1))
+    return _does_together(words) or any(_does(words, at) for at in range(1, min(4, len(words))))
+
+
+def _does(words: list[str], at: int) -> bool:
+    """Whether a word tells what the one before it does: "lid opens", but not "free returns"."""
+    before = words[at - 1]
+    modifier = before in DETERMINERS | LINKS | PREPOSITIONS | OPENERS or before[:1].isdigit() or _adjective(before)
+    return third_person(words[at]) and not both(words[at]) and (not modifier or (at > 1 and at == len(words) - 2))
+
+
+def _does_together(words: list[str]) -> bool:
+    """Whether several do something: "children love it", "dogs go wild"."""
+    several = words[0] in IRREGULAR or (is_plural(words[0]) and not third_person(words[0]))
+    return len(words) > 2 and several and words[1] in VERBS and words[1] not in NOUNS | MASS
+
+
+def _is_noun(phrase: str, words: list[str]) -> bool:
+    """Whether a phrase names a thing that a product can have; when in doubt it does not."""
+    own = words[: _relative(words)]
+    if (len(own) == len(words) and OBJECTS & set(words)) or (ADVERBS | CONJUNCTIONS - {"and", "as"}) & set(own):
+        return False
+    head = head_of(phrase)
+    if head in UNITS or words[0] in OBJECTS:
+        return False
+    at = own.index(head) if head in own else len(own) - 1
+    if words[0] in DETERMINERS:
+        return len(words) > 1 or head in {"everything", "anything"}
+    if {"and", "&", "+"} & set(own[: at + 1]):
+        ends = [own[where - 1] for where in range(1, at + 1) if own[where] in {"and", "&", "+"}] + [head]
+        return all(_is_mass(one) or is_plural(one) for one in ends)
+    if at == 0:
+        # "Pockets for keys", but perhaps "Morphs into a chair" and "Sign in with one tap".
+        return (head in PLURALS or bool(singular(head)) or (_is_mass(head) and len(words) == 1)) and not both(head)
+    if _numbered(own[at - 1 : at + 1]):
+        return True
+    return is_plural(head) or _is_mass(head) or _names_a_thing(head)
+
+
+def _numbered(words: list[str]) -> bool:
+    return len(words) == 2 and _is_mass(words[0]) and bool(re.fullmatch(r"[\d.]+", words[1]))
+
+
+def _names_a_thing(word: str) -> bool:
+    tail = word.rpartition("-")[2]
+    return (
+        word in NOUNS | SERVICES | {"fit", "feel"}
+        or tail in NOUNS
+        or tail in IDENTITIES
+        or (word.endswith(NOUN_ENDINGS) and len(word) > 6)
+    )
 
 
 def _relative(words: list[str]) -> int:
@@ -242,39 +210,61 @@ def is_order(words: list[str]) -> bool:
     )
 
 
-def third_person(word: str) -> bool:
-    """Whether a word is a known verb in its third person: keeps, carries, washes."""
-    return word not in VERBS and base_form(word) in VERBS
-
-
-def base_form(word: str) -> str:
-    """The verb itself: keeps -> keep, carries -> carry, washes -> wash, has -> have, does -> do."""
-    if word == "has":
-        return "have"
-    if not word.endswith("s") or word.endswith("ss"):
-        return ""
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith("es") and word[:-2] in VERBS:
-        return word[:-2]
-    return word[:-1]
-
-
 def is_adjective(words: list[str]) -> bool:
-    """Whether the words describe: "leakproof", "dishwasher safe", "easy to clean", "light and durable"."""
+    """Whether the words describe: "leakproof", "dishwasher safe", "GDPR compliant", "light and durable"."""
     first, last = words[0], words[-1]
     if first == "for" and len(words) > 1:
         return True
+    if len(words) > 1 and _comparative(first) and words[1] in {"than", "and"}:
+        return True
     if len(words) > 1 and (_adjective(first) or first in OPENERS) and words[1] in LINKS:
+        if first == "built" and _names_a_thing(last):  # "built in microphone"
+            return False
         return first not in {"light", "cool", "power"} or words[1] in {"and", "enough", "as"}
-    if first in DETERMINERS:
+    if first in DETERMINERS | FRAGMENTS - ADVERBS or OBJECTS & set(words) or _is_sentence(words):
         return False
-    return len(words) <= 4 and _adjective(last) and (len(words) == 1 or last not in {"light", "hard", "natural", "big"})
+    return _describes(words)
+
+
+def _describes(words: list[str]) -> bool:
+    """Whether the last words tell how something is: "machine washable", "super soft", "water resistant to 50 m"."""
+    last = words[-1]
+    if len(words) > 2 and words[2] in LINKS and _stands_behind(words[:2]):
+        return True
+    if len(words) > 4 or (len(words) > 1 and _acts(words[0])):
+        return False
+    if _stands_behind(words) or (_comparative(last) and last not in NOUNS):
+        return True
+    return _adjective(last) and (len(words) == 1 or last not in {"light", "hard", "natural", "big"})
+
+
+def _stands_behind(words: list[str]) -> bool:
+    """Whether the last word tells what the rest is about: "BPA free", "ISO 27001 certified"; not "delivery free"."""
+    *about, last = words
+    if len(about) == 1 and last.endswith("ing") and (about[-1] == "self" or (about[-1] in HOW and last not in MASS)):
+        return True
+    if about and last.endswith("ed") and about[-1].endswith("ly"):
+        return True
+    if last not in AFTER or not about or {"and", "or"} & set(about[:1]):
+        return False
+    if last == "free":
+        return (
+            (len(about) == 1 or about[-2] == "and") and about[-1] not in SERVICES | UNITS and about[-1] not in IRREGULAR
+        )
+    return not (is_plural(about[-1]) and about[-1] not in {"kids", "pets"} and last in {"approved", "tested", "ready"})
+
+
+def _comparative(word: str) -> bool:
+    """Whether a word compares: lighter, safer, thinner, easier."""
+    if not word.endswith("er") or len(word) < 5:
+        return False
+    forms = {word[:-2], word[:-1], word[:-3], word[:-3] + "y"}
+    return bool(forms & (ADJECTIVES | {"easy", "safe", "close", "loud", "long", "low", "high"}))
 
 
 def _adjective(word: str) -> bool:
     _, dash, tail = word.rpartition("-")
-    if word in ADJECTIVES or (dash and (tail in ADJECTIVES or tail.endswith("ed"))):
+    if word in ADJECTIVES or (dash and (tail in ADJECTIVES or tail in AFTER or tail.endswith("ed"))):
         return True
     return word.endswith(ENDINGS) and word not in NOUNS_LIKE_ADJECTIVES and len(word) > 5
 
@@ -284,7 +274,9 @@ def with_article(phrase: str) -> str:
     words = phrase.split()
     low = [word.lower().strip(",") for word in words]
     head = head_of(phrase)
-    if low[0] in DETERMINERS or "&" in low or "and" in low or "+" in low or "," in phrase:
+    if low[0] in DETERMINERS | {"no", "zero", "up", "less", "fewer", "over"}:
+        return phrase
+    if "&" in low or "and" in low or "+" in low or ", " in phrase:
         return phrase
     if is_plural(head) or _is_mass(head) or (head.endswith("ing") and len(head) > 5) or not head[-1].isalpha():
         return phrase
@@ -297,7 +289,7 @@ def head_of(phrase: str) -> str:
     """The noun a phrase is about: "lid with straw" -> lid, "beans roasted in Rome" -> beans."""
     low = [word.strip(",") for word in phrase.lower().split()]
     low = low[: _relative(low)]
-    ends = LINKS - {"and", "or", "as"}
+    ends = (LINKS | PREPOSITIONS) - {"and", "or", "as", "up", "down", "off", "out", "inside", "outside", "less"}
     return next((low[at - 1] for at, word in enumerate(low) if at and (word in ends or _tells(low, at))), low[-1])
 
 
@@ -307,33 +299,48 @@ def _tells(words: list[str], at: int) -> bool:
 
 
 def _is_mass(word: str) -> bool:
-    return word in MASS or (word.endswith("ware") and word != "ware")
+    abstract = word.endswith(ABSTRACT) and len(word) > 7 and word not in NOUNS | SERVICES
+    return word in MASS or abstract or (word.endswith("ware") and word != "ware")
 
 
 def is_plural(word: str) -> bool:
     """Whether a common noun is a plural by its ending."""
     return (
         word.endswith("s")
-        and not word.endswith(("ss", "us", "is", "ous"))
-        and word not in {"lens", "canvas", "gas", "series"}
+        and not word.endswith(("ss", "us", "is", "ous", "'s"))
+        and word not in {"lens", "canvas", "gas", "series", "gps", "plus", "always", "yes", "atlas"}
+        and len(word) > 3
     )
 
 
 def plural_name(name: str) -> bool:
-    """Whether a product's name speaks of several things (Nova Headphones), so that it is They."""
-    words = re.findall(r"[a-z]+", name.lower().split(" with ")[0].split(" for ")[0])
-    return bool(words) and words[-1] in PLURALS
+    """Whether a product's name speaks of several things (AirPods, Scissors Pro), so that it is They."""
+    words = re.findall(r"[a-z]+(?:'s?)?|\d\S*", re.split(r" (?:with|for|by|from|in) ", name.lower())[0])
+    while len(words) > 1 and (words[-1] in MODELS or words[-1][0].isdigit() or len(words[-1]) == 1):
+        words.pop()
+    last = words[-1] if words else ""
+    compound = last.endswith(COMPOUNDS) and last != "highlights"
+    return last in PLURALS or compound or (bool(singular(last)) and last not in ONE_NAMES and "'" not in last)
 
 
 def plural_verb(phrase: str) -> str:
     """A verb phrase for several things: "keeps drinks cold" -> "keep drinks cold", also behind an "and" in it."""
-    auxiliaries = {"doesn't": "don't", "isn't": "aren't", "is": "are", "has": "have", "does": "do"}
+    auxiliaries = {"doesn't": "don't", "isn't": "aren't", "is": "are", "has": "have", "does": "do", "was": "were"}
     words = phrase.split()
     words[:1] = [auxiliaries.get(word.lower(), word) for word in words[:1]]
     for at, word in enumerate(words):
         if (at == 0 or words[at - 1].lower() == "and" or words[at - 1].endswith(",")) and third_person(word.lower()):
             words[at] = base_form(word.lower())
     return " ".join(words)
+
+
+def small(text: str) -> str:
+    """The text with its first letter in lower case, unless the first word is a name or an abbreviation."""
+    first = text.split(" ", 1)[0]
+    plain = all(part.islower() or (len(part) > 1 and part[1:].islower()) for part in re.split(r"[-/']", first) if part)
+    if first in PROPER or (not plain and first != "A"):
+        return text
+    return text[:1].lower() + text[1:]
 
 
 def _vowel(word: str) -> bool:
@@ -348,16 +355,36 @@ def _vowel(word: str) -> bool:
 
 
 def short_headline(text: str) -> str:
-    """At most HEADLINE characters of a phrase, cut where it can end: before "that", "with", "for" ..."""
-    text = capital(re.sub(r"^(?:it is|it's|this is) ", "", text.rstrip(".!?,;: "), flags=re.IGNORECASE))
-    if len(text) <= HEADLINE:
+    """At most HEADLINE characters of a phrase, cut where it can end: before "that", "with", "for" ...
+
+    Where it can end nowhere: the whole of a phrase that is not much longer, else "".
+    """
+    text = capital(re.sub(r"^(?:it is|it's|this is) ", "", text.rstrip("?" + CLOSING), flags=re.IGNORECASE))
+    if len(text) <= UNCUT_HEADLINE:
         return text
     words = text.split()
-    fitting = [count for count in range(1, len(words)) if len(" ".join(words[:count])) <= HEADLINE]
-    commas = [at for at in fitting if at > 1 and words[at - 1][-1] in ",;:"]
-    breaks = [at for at in fitting if at > 1 and words[at].lower() in BREAKS]
+    fitting = [count for count in range(2, len(words)) if len(" ".join(words[:count])) <= HEADLINE]
+    commas = [at for at in fitting if words[at - 1][-1] in ",;:"]
+    breaks = [at for at in fitting if words[at].lower() in BREAKS or _is_told(words, at)]
     # The first comma, since a later one may stand inside a list; else the last word that opens a side remark.
-    kept = words[: commas[0] if commas else (breaks or fitting or [1])[-1]]
-    while len(kept) > 1 and (kept[-1].lower().strip(",") in LOOSE or kept[-1][-1].isdigit()):
-        kept.pop()
-    return " ".join(kept).rstrip(",;:-")[: 2 * HEADLINE]
+    for at in (*commas, *reversed(breaks)):
+        if _can_end(words[:at]):
+            return " ".join(words[:at]).rstrip(",;:-")
+    return text if len(text) <= LONGEST_HEADLINE else ""
+
+
+def _is_told(words: list[str], at: int) -> bool:
+    """Whether a word begins what is told of the thing before it: "bottle made for long days"."""
+    before = words[at - 1].lower()
+    return words[at].lower() in OPENERS and (is_plural(before) or _is_mass(before) or _names_a_thing(before))
+
+
+def _can_end(words: list[str]) -> bool:
+    """Whether a phrase says something by itself: not "The lid has", "One of 5" or "Smith likes"."""
+    last = words[-1].lower().strip(",;:")
+    if len(words) < 3 or last in {"people", "those", "everyone", "anyone"}:
+        return False
+    verb = (last in WANTING and not _names_a_thing(last) and last not in ADJECTIVES | MASS) or (
+        third_person(last) and not both(last) and base_form(last) in WANTING
+    )
+    return not (verb or last in LOOSE | SUBJECTS | OBJECTS or last[-1:].isdigit() or last in CONJUNCTIONS)

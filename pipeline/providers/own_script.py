@@ -9,10 +9,12 @@ from pipeline.film.script import SceneKind, Script
 from pipeline.providers.base import Brief
 from pipeline.providers.drafts import Draft, script_of
 from pipeline.providers.grammar import short_headline
+from pipeline.providers.prose import without_markup
 
 
 def own_script(brief: Brief, given: Sequence[Any]) -> Script:
     """`given`: scenes with narration, kind, headline, kicker and lines (pipeline/catalog/product_video.py)."""
+    brief = without_markup(brief)
     return script_of(brief, [_draft(brief, one, at, len(given)) for at, one in enumerate(given)], provider="own")
 
 

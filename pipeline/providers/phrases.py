@@ -49,7 +49,7 @@ STYLES: dict[str, Phrases] = {
         price_alone="The price: {price}.",
         calls=("{cta} at {url}.",),
         address=("See it at {url}.", "Find it at {url}.", "Have a look at {url}."),
-        farewells=("That's {name}.", "{name}. That's all.", "That is {name}, in short."),
+        farewells=("That's {name}.", "{name}. That's all.", "In short, that is {name}."),
         kickers=("In detail", "Up close", "Good to know"),
         list_kicker="What you get",
         price_kicker="Price",
@@ -164,6 +164,8 @@ GLUE = (
     "these",
     "here",
     "come",
+    "those",
+    "say",
 )
 
 # The same words for a product that is several things.
@@ -173,4 +175,10 @@ SEVERAL = (
     ("Here is", "Here are"),
     ("Here's {", "Here are {"),
     ("comes {", "come {"),
+    ("That's {name}", "Those are {name}"),
+    ("that is {name}", "those are {name}"),
+    ("at this: {name}", "at these: {name}"),
+    ("what's this? It's {name}", "what are these? {name}"),
+    ("It's {name}", "Here come {name}"),
+    ("says {name}", "say {name}"),
 )

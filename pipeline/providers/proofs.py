@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.providers import grammar
+from pipeline.providers import prose
 from pipeline.providers.base import Brief
 from pipeline.providers.drafts import GAP_SECONDS, Draft
 from pipeline.providers.speech import is_english, speech_seconds
@@ -17,11 +17,11 @@ def proofs_of(brief: Brief) -> tuple[Draft, ...]:
     """A scene for each; a quotation is said with its author's name where it has one and the language is English."""
     found = []
     for stat in brief.stats:
-        narration = grammar.capital(grammar.ended(grammar.clean(f"{stat.value} {stat.label}")))
+        narration = prose.capital(prose.ended(prose.clean(f"{stat.value} {stat.label}")))
         found.append(_proof(brief, Draft("stat", narration, stat.value, "", (stat.label,), stars=stat.stars)))
     for quote in brief.quotes:
-        text = grammar.clean(quote.text)
-        said = grammar.ended(text)
+        text = prose.clean(quote.text)
+        said = prose.ended(text)
         narration = f"{quote.author} says: {said}" if quote.author and is_english(brief.language) else said
         lines = (quote.author,) if quote.author else ()
         found.append(_proof(brief, Draft("quote", narration, text, "", lines, stars=quote.stars)))

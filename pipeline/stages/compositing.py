@@ -14,6 +14,7 @@ from pipeline.film.kinds import MOST_PICTURE_BYTES, MOST_SOUND_BYTES
 from pipeline.film.render_job import PlateJob, RenderJob, SceneInput
 from pipeline.film.script import Aspect, FilmVersion, ScenePlate, Script, SpokenScene, Word
 from pipeline.film.subtitles import subtitle_words
+from pipeline.providers.prose import plain
 from pipeline.stage import stage
 
 # media.md measured 0.8 s of wall a second of film on two quiet cores; this is for busy ones.
@@ -128,8 +129,8 @@ def _order(
         size=size,
         style=payload.style,
         language=payload.language,
-        product_name=payload.product_name,
-        cta_text=payload.cta_text,
+        product_name=plain(payload.product_name) or payload.product_name,
+        cta_text=plain(payload.cta_text),
         url=payload.url,
         price=payload.price,
         music=payload.music,
