@@ -93,7 +93,8 @@ class FilmVersion(Frozen):
 class Script(Frozen):
     """The whole script, scene by scene, fitted to the wanted duration.
 
-    `openings` are other first scenes; their indices follow those of the scenes.
+    `openings` are other first scenes; their indices follow those of the scenes. `left_out` is what the writer was given and
+    found no time for.
     """
 
     style: Style
@@ -101,6 +102,7 @@ class Script(Frozen):
     scenes: tuple[Scene, ...] = Field(min_length=1)
     openings: tuple[Scene, ...] = ()
     provider: str = "local"
+    left_out: tuple[str, ...] = ()
 
     @property
     def spoken(self) -> tuple[Scene, ...]:

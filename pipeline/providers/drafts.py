@@ -28,7 +28,14 @@ class Draft:
     subtitle: str = ""
 
 
-def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str, openings: Sequence[str] = ()) -> Script:
+def script_of(
+    brief: Brief,
+    drafts: Sequence[Draft],
+    *,
+    provider: str,
+    openings: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+) -> Script:
     """The drafts as the script of a film; `openings` are other narrations of its first scene."""
     pictured = [index for index, draft in enumerate(drafts) if draft.kind not in WORDS_ALONE]
     places = {index: _image(at, len(pictured), brief.images) for at, index in enumerate(pictured)}
@@ -50,7 +57,14 @@ def script_of(brief: Brief, drafts: Sequence[Draft], *, provider: str, openings:
         scenes[0].model_copy(update={"index": len(scenes) + number, "narration": narration})
         for number, narration in enumerate(openings)
     )
-    return Script(style=brief.style, language=brief.language, scenes=scenes, openings=others, provider=provider)
+    return Script(
+        style=brief.style,
+        language=brief.language,
+        scenes=scenes,
+        openings=others,
+        provider=provider,
+        left_out=tuple(left_out),
+    )
 
 
 def _image(index: int, scenes: int, images: int) -> int | None:

@@ -51,10 +51,10 @@ class Voice:
 def draft_of(
     voice: Voice, kind: SceneKind, narration: str, shown: str, kicker: str = "", lines: tuple[str, ...] = ()
 ) -> Draft:
-    """A scene; where its headline would only repeat the narration, its kicker takes that place."""
+    """A scene; where a sentence is too long for a headline and has no part that makes one, its kicker takes that place."""
     headline = grammar.short_headline(shown) if kind == "benefit" else shown
-    if kind == "benefit" and _letters(headline) == _letters(narration):
-        headline, kicker = (kicker, "") if kicker else (headline, "")
+    if not headline:
+        headline, kicker = kicker, ""
     return Draft(kind, narration, headline, kicker, lines, voice.seconds(narration))
 
 
@@ -69,7 +69,3 @@ def fill(frame: str, **values: str) -> str:
 def said(text: str) -> str:
     """The text, or "" when nothing of it can be said."""
     return text if re.search(r"[^\W_]", text) else ""
-
-
-def _letters(text: str) -> str:
-    return "".join(sign for sign in text.lower() if sign.isalnum())

@@ -85,15 +85,22 @@ class LocalWriter:
         voice = Voice(phrases, brief.style, brief.seed, grammar.plural_name(name))
         material = _material(brief, name, voice)
         target = brief.duration_seconds - LEAD_SECONDS - TAIL_SECONDS
-        drafts = _arrange(material, best_plan(material, target, voice), voice)
+        plan = best_plan(material, target, voice)
+        drafts = _arrange(material, plan, voice)
         openings = _openings(brief, name, voice, drafts[0].narration)
-        return script_of(brief, drafts, provider=self.name, openings=openings)
+        return script_of(brief, drafts, provider=self.name, openings=openings, left_out=_left_out(material, plan))
 
 
 def film_seconds(script: Script) -> float:
     """How long the film of a script lasts: its speech, the gaps, the lead-in and the tail."""
     spoken = sum(speech_seconds(scene.narration, script.style) for scene in script.scenes)
     return LEAD_SECONDS + spoken + GAP_SECONDS * (len(script.scenes) - 1) + TAIL_SECONDS
+
+
+def _left_out(material: Material, plan: Plan) -> list[str]:
+    """The features and proofs for which there was no time."""
+    proofs = [proof.headline for proof in material.proofs[plan.proofs :]]
+    return [*material.features[plan.benefits + plan.lines :], *proofs]
 
 
 def _openings(brief: Brief, name: str, voice: Voice, own: str) -> list[str]:

@@ -36,7 +36,8 @@ BESIDE = {
 class FilmResult(BaseModel):
     """The film, what comes with it, and its facts: lengths and the captions' times in seconds, loudness in LUFS.
 
-    `posters` are stills, one a scene; `thumbnail` is the first of them under the film's own name.
+    `posters` are stills, one a scene; `thumbnail` is the first of them under the film's own name. `notes` say what of the
+    payload is not in the film.
     """
 
     aspect: Aspect
@@ -54,10 +55,11 @@ class FilmResult(BaseModel):
     fps: int
     loudness_lufs: float
     captions: tuple[Word, ...]
+    notes: tuple[str, ...] = ()
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="17")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="18")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 
@@ -106,6 +108,7 @@ def compositing(context: Context, version: FilmVersion | None = None) -> FilmRes
         fps=facts["fps"],
         loudness_lufs=facts["lufs"],
         captions=tuple(Word.model_validate(word) for word in facts["captions"]),
+        notes=_notes(context, script),
         providers={
             "write": script.provider,
             "speak": ",".join(sorted({scene.provider for scene in spoken})),
@@ -154,6 +157,20 @@ def _order(
         output=context.workdir / "film.mp4",
         work_dir=context.workdir / "render",
     )
+
+
+def _notes(context: Context, script: Script) -> tuple[str, ...]:
+    """What was given and is not in the film, and what would bring it in."""
+    notes = []
+    if script.left_out:
+        notes.append(f"not told, for want of time: {'; '.join(script.left_out)} (duration_seconds)")
+    shown = {scene.image for scene in script.scenes}
+    unseen = [f"images.{number}" for number in range(len(context.payload.images)) if number not in shown]
+    if unseen:
+        notes.append(
+            f"not shown, for want of scenes: {', '.join(unseen)} (duration_seconds, features or a script of your own)"
+        )
+    return tuple(notes)
 
 
 def _logo(context: Context) -> Path | None:

@@ -559,3 +559,17 @@ def test_a_stopped_worker_stops_the_writer() -> None:
 
     with pytest.raises(Interrupted):
         LocalWriter().write(FLASK, stop)
+
+
+def test_what_there_is_no_time_for_is_said() -> None:
+    features = tuple(f"A strap made for carrying number {number} everywhere" for number in range(8))
+    short = write(Brief(product_name="Nova", features=features, duration_seconds=12))
+    told = narration(short).lower()
+    assert short.left_out
+    assert all((feature.lower()[2:] in told) != (feature in short.left_out) for feature in features)
+    assert write(Brief(product_name="Nova", features=features[:1], duration_seconds=20)).left_out == ()
+
+
+def test_a_short_sentence_is_its_own_headline() -> None:
+    scenes = write(Brief(product_name="Nova", description="Children love it.", duration_seconds=12)).scenes
+    assert "Children love it" in {scene.headline.rstrip(".") for scene in scenes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 from pipeline.film import outputs
+from pipeline.film.script import Scene, Script
 from pipeline.film.timeline import CaptionPage, CaptionWord
+from pipeline.stages.compositing import _notes
 
 
 def page(start: float, *words: str) -> CaptionPage:
@@ -70,3 +73,17 @@ def test_moments_beyond_the_end_show_the_last_frame(film: Path) -> None:
     stills = outputs._stills(film, [0.0, 99.0])
     assert len(stills) == 2
     assert stills[1].getpixel((40, 80))[0] > stills[0].getpixel((40, 80))[0]
+
+
+def test_notes_name_what_is_not_in_the_film() -> None:
+    scenes = tuple(
+        Scene(index=at, kind="benefit", narration="Yes.", headline="Yes", image=image)
+        for at, image in enumerate((0, None, 2))
+    )
+    script = Script(style="minimal", language="en", scenes=scenes, left_out=("Folds flat",))
+    context = SimpleNamespace(payload=SimpleNamespace(images=["a", "b", "c", "d"]))
+    told, shown = _notes(context, script)  # type: ignore[arg-type]
+    assert told == "not told, for want of time: Folds flat (duration_seconds)"
+    assert "images.1, images.3" in shown
+    whole = script.model_copy(update={"left_out": ()})
+    assert _notes(SimpleNamespace(payload=SimpleNamespace(images=["a"])), whole) == ()  # type: ignore[arg-type]
