@@ -173,7 +173,7 @@ def _sound(path: Path, mixed: Path) -> list[str]:
     """What the film's sound has lost of its mix on the way through the encoder, and whether it is too loud."""
     from pipeline.film import loudness
 
-    ours, wanted = _decoded(path), _decoded(mixed)
+    ours, wanted = decoded(path), decoded(mixed)
     level, before = loudness.integrated(ours), loudness.integrated(wanted)
     faults = []
     if max(level, before) > QUIET and abs(level - before) > MOST_LOST:
@@ -185,7 +185,7 @@ def _sound(path: Path, mixed: Path) -> list[str]:
     return faults
 
 
-def _decoded(path: Path) -> Any:
+def decoded(path: Path) -> Any:
     """The sound of a file: samples x 2, 48 kHz, -1 to 1."""
     import av
     import numpy as np

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.film import probe
+from pipeline.film import ass, encode, loudness, probe, sound
 from pipeline.film.captions import ground_of
+from pipeline.film.compositor import Compositor
 from pipeline.film.plan import plan
 from pipeline.film.render_job import RenderJob, SceneInput
 from pipeline.film.script import Scene, Word
@@ -101,6 +102,45 @@ def test_it_is_loud_enough_and_never_black_frozen_or_broken(film: tuple[RenderJo
     assert abs(seen.lufs + 14) <= 1
     assert seen.peak <= -1
     assert (seen.black, seen.frozen, seen.complaints) == ((), (), "")
+
+
+def test_it_is_neither_too_dark_nor_too_bright(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, _ = film
+    with av.open(str(job.output)) as opened:
+        stream = opened.streams.video[0]
+        levels = [float(frame.to_ndarray()[: frame.height].mean()) for frame in opened.decode(stream)]
+    assert 20 <= min(levels) <= max(levels) <= 235
+
+
+@pytest.mark.slow
+def test_the_encoder_keeps_what_was_drawn(
+    film: tuple[RenderJob, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same frames once more, without loss; how like them the film's are."""
+    job, _ = film
+    timeline, subtitles, lossless = plan(job, {}), tmp_path / "film.ass", tmp_path / "lossless.mp4"
+    subtitles.write_text(ass.document(timeline), encoding="utf-8")
+    compositor = Compositor(timeline)
+    monkeypatch.setattr(encode, "CRF", 1)  # 0 would need another profile
+    encode.encode(
+        timeline, subtitles=subtitles, sound=None, output=lossless, frame=lambda number: compositor.render(number).data
+    )
+    command = [encode.ffmpeg(), "-nostdin", "-i", str(job.output), "-i", str(lossless), "-lavfi", "[0:v][1:v]ssim"]
+    done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=True, timeout=120)
+    found = re.search(r"SSIM .*All:([\d.]+)", done.stderr)
+    assert found is not None, done.stderr[-500:]
+    assert float(found[1]) >= 0.985
+
+
+def test_voices_begin_where_they_should(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
+    job, _ = film
+    timeline = plan(job, {})
+    stem = sound._polished(sound._voices(timeline.voices, round(timeline.frames * loudness.RATE / timeline.fps)))
+    levels = 20 * np.log10(np.maximum(np.abs(stem[: len(stem) // 480 * 480]).reshape(-1, 480).max(axis=1), 1e-6))
+    speaks = levels > -40
+    for voice in timeline.voices:
+        first = next(at for at in range(round(voice.start * 100) - 20, len(levels)) if speaks[at])
+        assert abs(first / 100 - voice.start) <= 0.06
 
 
 def test_captions_are_read_back_by_ocr(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import sys
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from pathlib import Path
+from statistics import median, quantiles
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from errors import InvalidInput, Unsupported
 from pipeline.film import probe
 from pipeline.replay import replay
 from redis_client.client import RedisClient
+from tests.film.test_promises import LINES, aligned_sound
 from tests.support.agree import assert_agree
 from tests.support.workers import WorkerProcess, wait_for
 
@@ -332,3 +335,26 @@ def test_a_broken_film_is_refused_at_the_door(client: RedisClient, tmp_path: Pat
     path.write_bytes(content)
     with pytest.raises((InvalidInput, Unsupported), match=f"images.0=.*field.mp4.*{said}"):
         enqueue(client, "broken", tmp_path=tmp_path, images=[str(path)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the aligner has no wheel for this processor")
+def test_captions_follow_the_voice_in_the_finished_film(client: RedisClient, start_worker: Start) -> None:
+    """With its music, after the encoder, each scene at its own place: what an aligner hears, against what is shown."""
+    script = [{"narration": line} for line in LINES]
+    enqueue(client, "film", script=script, style="bold", quality="preview")
+    worker = start_worker("worker-1", "--drain")
+    assert worker.wait(FILM_SECONDS) == 0, worker.text()
+    path, result = film_of(client, "film")
+    timeline = json.loads(open_store().path(Artifact.model_validate(result["timeline"])).read_text())
+    sound = probe.decoded(path).mean(axis=1)
+    late: list[float] = []
+    for line, voice in zip(LINES, timeline["voices"], strict=True):
+        begin, end = voice["start"] - 0.15, voice["start"] + voice["seconds"] + 0.15
+        heard = aligned_sound(sound[round(begin * 48_000) : round(end * 48_000)], 48_000, line)
+        assert heard is not None, line
+        shown = [word["start"] for word in result["captions"] if begin <= word["start"] <= end]
+        assert len(shown) == len(heard)
+        late += [abs(a - begin - b) for a, b in zip(shown, heard, strict=True)]
+    assert median(late) <= 0.06, sorted(late)
+    assert quantiles(late, n=10)[8] <= 0.15, sorted(late)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.film import captions
+from pipeline.film import captions, loudness, sound
 from pipeline.film.compositor import Compositor
 from pipeline.film.layout import STAGES
 from pipeline.film.sound import read_wav, resampled
@@ -60,9 +61,13 @@ def test_captions_change_with_the_spoken_word(piper: PiperSpeaker, tmp_path: Pat
 
 def aligned(path: Path, text: str) -> list[float] | None:
     """The start of each word in seconds, as pocketsphinx hears it."""
+    return aligned_sound(*read_wav(path), text)
+
+
+def aligned_sound(sound: NDArray[np.float32], rate: int, text: str) -> list[float] | None:
+    """The same of mono samples."""
     from pocketsphinx import Decoder
 
-    sound, rate = read_wav(path)
     sound = resampled(
         np.concatenate([np.zeros(rate // 2, np.float32), sound, np.zeros(rate // 2, np.float32)]), rate, RATE
     )
@@ -79,6 +84,20 @@ def aligned(path: Path, text: str) -> list[float] | None:
         if not part.word.startswith(("<", "["))
     ]
     return [start for _, start in found] if [word for word, _ in found] == words else None
+
+
+def test_the_bed_steps_back_under_a_voice(piper: PiperSpeaker, tmp_path: Path) -> None:
+    """By how much, in the median, where somebody speaks; against where nobody has for a while."""
+    path = tmp_path / "voice.wav"
+    piper.speak(LINES[0], language="en", voice="", style="minimal", output=path, check=no_check)
+    line = resampled(*read_wav(path), RATE * 3)
+    still = np.zeros(2 * loudness.RATE, np.float32)
+    stem = sound._leveled(sound._polished(np.concatenate([still, line, still])), sound.VOICE_LUFS)
+    blocks = len(stem) // 480
+    speaks = np.abs(stem[: blocks * 480]).reshape(blocks, 480).max(axis=1) > 0.03
+    gains = 20 * np.log10(sound._ducking(stem)[: blocks * 480].reshape(blocks, 480).mean(axis=1))
+    duck = float(np.median(gains[:180]) - np.median(gains[speaks]))
+    assert 6 <= duck <= 14, duck
 
 
 DOTS = ((300, 500), (700, 900), (420, 1500))

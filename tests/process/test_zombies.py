@@ -63,9 +63,9 @@ def test_whatever_a_sleeper_writes_is_refused_and_said(parent: ForkServer) -> No
         before = whole(house)
         for one in sleepers.values():
             one.signal(signal.SIGCONT)
-        for number, (step, (_, in_flight)) in enumerate(SLEEPS.items()):
+        for step, (_, in_flight) in SLEEPS.items():
             if in_flight:
-                wait_for(partial(_said, sleepers[step], f"job-{number}"), what=f"a line about {step}")
+                wait_for(partial(_said, sleepers[step]), what=f"a line about {step}")
         # They are whole again: each takes a job of a storm that only all together can end.
         house.enqueue(plain(40, prefix="later", seconds=0.05))
         wait_for(house.is_done, 60, what="the end of the later jobs")
@@ -85,8 +85,9 @@ def test_whatever_a_sleeper_writes_is_refused_and_said(parent: ForkServer) -> No
         assert_agree(house.client, workers=0)
 
 
-def _said(one: Forked, job_id: str) -> bool:
-    return any(event.get("job_id") == job_id for event in log_events(one.log_file, *STALE))
+def _said(one: Forked) -> bool:
+    """Of whichever job: on a busy machine the lease of an earlier sleeper's job ends before all have begun to sleep."""
+    return any(event.get("job_id") for event in log_events(one.log_file, *STALE))
 
 
 def _at_rest(house: House) -> bool:

@@ -50,6 +50,7 @@ def test_an_interrupted_eager_run_waits_for_what_is_paid_beside_it(
     client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real Ctrl-C while two items side by side have a paid call under way each."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # those who run tests side by side ignore it
     both, answered = threading.Barrier(2), list[str]()
 
     def paying(context: Any, _item: int) -> Any:
@@ -61,8 +62,11 @@ def test_an_interrupted_eager_run_waits_for_what_is_paid_beside_it(
         return {"number": 1}
 
     monkeypatch.setitem(stages(), "selftest_step", replace(stages()["selftest_step"], function=paying))
-    with pytest.raises(KeyboardInterrupt):
-        PipelineOrchestrator("job", client).execute_pipeline({"items": 2, "items_at_once": 2}, pipeline="selftest")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            PipelineOrchestrator("job", client).execute_pipeline({"items": 2, "items_at_once": 2}, pipeline="selftest")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert sorted(answered) == ["0", "1"]
     assert client.get_job_status("job")["status"] == "pending"
 
