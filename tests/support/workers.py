@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,12 +109,21 @@ class WorkerProcess:
 
 def suspend(worker: Any, database: Database) -> None:
     """SIGSTOP, but not within a commit: on SQLite nobody else could write for as long as it sleeps."""
+
+    def has_stopped() -> bool:
+        worker.signal(signal.SIGSTOP)  # again each time: it follows a SIGCONT closely, below
+        return is_stopped(worker.pid)
+
     while True:
-        worker.signal(signal.SIGSTOP)
-        wait_for(lambda: is_stopped(worker.pid), what="a stopped worker")
+        wait_for(has_stopped, what=partial(_standing_of, worker))
         if _can_be_written(database):
             return
         worker.signal(signal.SIGCONT)
+
+
+def _standing_of(worker: Any) -> str:
+    lines = worker.log_file.read_text()[-2000:]
+    return f"the stop of {worker.name} (alive: {worker.is_alive()}, threads: {_states(worker.pid)}, log: {lines})"
 
 
 def _can_be_written(database: Database) -> bool:
@@ -130,8 +140,12 @@ def _can_be_written(database: Database) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Whether every thread of a process has stopped."""
-    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    states = _states(pid)
     return bool(states) and all(state == "T" for state in states)
+
+
+def _states(pid: int) -> list[str]:
+    return [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
 
 
 def start_worker(folder: Path, name: str = "worker-1", *arguments: str, **env: str) -> WorkerProcess:
