@@ -71,6 +71,11 @@ def command(
     ]  # fmt: skip
 
 
+def sound_command(sound: Path, output: Path) -> list[str]:
+    """The ffmpeg command that encodes a sound alone, as a film's is."""
+    return [ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", f"file:{sound}", *AAC, "-f", "mp4", f"file:{output}"]
+
+
 def join_command(parts: Path, sound: Path, output: Path) -> list[str]:
     """The ffmpeg command that puts the films of a concat list one after the other, untouched, and adds the sound."""
     return [

@@ -17,7 +17,7 @@ import process
 from errors import Transient
 from pipeline.film.encode import ffmpeg
 
-MOST_DRIFT, MOST_PEAK = 0.05, -1.0
+MOST_DRIFT = 0.05
 MOST_LOST, MOST_DEAD_AIR = 0.7, 0.2  # LUFS and seconds by which a film's sound may differ from its mix
 QUIET, DEAD_AIR = -60.0, -45.0  # LUFS and dBFS
 BLACK_LUMA, BLACK_SHARE = 0.08, 0.98
@@ -172,6 +172,7 @@ def _key_frames(path: Path, clips: Sequence[Span]) -> list[str]:
 def _sound(path: Path, mixed: Path) -> list[str]:
     """What the film's sound has lost of its mix on the way through the encoder, and whether it is too loud."""
     from pipeline.film import loudness
+    from pipeline.film.sound import MOST_PEAK
 
     ours, wanted = decoded(path), decoded(mixed)
     level, before = loudness.integrated(ours), loudness.integrated(wanted)

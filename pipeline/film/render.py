@@ -138,8 +138,20 @@ def _mix(timeline: Timeline, output: Path) -> Mix:
     from pipeline.film import sound
 
     began = time.thread_time()
-    lufs = sound.mix(timeline, output)
+    lufs = sound.mix(timeline, output, lambda mixed: _peak_of(mixed, encode.longest_seconds(timeline)))
     return Mix(lufs, time.thread_time() - began)
+
+
+def _peak_of(mixed: Path, timeout_seconds: float) -> float:
+    """The true peak of a sound once it has been through the encoder, in dBTP."""
+    from pipeline.film import loudness, probe
+
+    encoded = mixed.with_suffix(".m4a")
+    try:
+        encode.run(encode.sound_command(mixed, encoded), timeout_seconds=timeout_seconds)
+        return loudness.true_peak(probe.decoded(encoded))
+    finally:
+        encoded.unlink(missing_ok=True)
 
 
 def _checked(probe: Any, order: Order) -> Any:

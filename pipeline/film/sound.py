@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,20 @@ from pipeline.film.loudness import BLOCK, RATE, Biquad, Sound
 from pipeline.film.own_music import own_bed
 from pipeline.film.timeline import Timeline, Voice
 
-TARGET_LUFS, CEILING_DBTP = -14.0, -2.0  # 1 dB below the limit is left for what AAC adds
+# Of the peaks 1 dB is left for what AAC adds; where it adds more, they are held lower.
+TARGET_LUFS, CEILING_DBTP, MOST_PEAK = -14.0, -2.0, -1.0
+SPARE_DB, MOST_MASTERS = 0.2, 3
 VOICE_LUFS, BED_BELOW = -17.0, 4.5
 VOICE_THRESHOLD_DB, VOICE_RATIO, VOICE_ATTACK, VOICE_RELEASE = -20.0, 3.0, 0.008, 0.12
 DUCK_THRESHOLD_DB, DUCK_RATIO, DUCK_ATTACK, DUCK_RELEASE, DUCK_MOST_DB = -28.0, 4.0, 0.025, 0.42, 11.0
 QUIET = -60.0
 
 
-def mix(timeline: Timeline, output: Path) -> float:
-    """Write the film's sound (16 bit stereo WAV, 48 kHz, exactly as long as the picture); returns its LUFS."""
+def mix(timeline: Timeline, output: Path, peak_of: Callable[[Path], float] | None = None) -> float:
+    """Write the film's sound (16 bit stereo WAV, 48 kHz, exactly as long as the picture); returns its LUFS.
+
+    `peak_of` tells the true peak of the file once its encoder has had it, in dBTP: what that adds is taken off before.
+    """
     samples = round(timeline.frames * RATE / timeline.fps)
     voice = _leveled(_polished(_voices(timeline.voices, samples)), VOICE_LUFS)
     sound = np.repeat(voice[:, None], 2, axis=1)
@@ -35,17 +41,25 @@ def mix(timeline: Timeline, output: Path) -> float:
         bed = own_bed(own, samples) if own else _bed(timeline, samples)
         bed = _leveled(bed, VOICE_LUFS - BED_BELOW)
         sound += bed * _ducking(voice)[:, None]
-    sound, level = mastered(sound)
-    _write(sound, output)
+    made, level = mastered(sound)
+    _write(made, output)
+    ceiling = CEILING_DBTP
+    for _ in range(MOST_MASTERS):
+        over = peak_of(output) - MOST_PEAK if peak_of else 0.0
+        if over <= 0:
+            break
+        ceiling -= over + SPARE_DB
+        made, level = mastered(sound, ceiling)
+        _write(made, output)
     return level
 
 
-def mastered(sound: Sound) -> tuple[Sound, float]:
-    """The sound at -14 LUFS with its true peak at most -2 dBTP, and the LUFS reached; silence stays silence."""
+def mastered(sound: Sound, ceiling_dbtp: float = CEILING_DBTP) -> tuple[Sound, float]:
+    """The sound at -14 LUFS with its true peak under a ceiling, and the LUFS reached; silence stays silence."""
     level = loudness.integrated(sound)
     if level < QUIET:
         return sound, level
-    ceiling = 10 ** (CEILING_DBTP / 20)
+    ceiling = 10 ** (ceiling_dbtp / 20)
     gain = TARGET_LUFS - level
     out, peaks = sound, loudness.block_peaks(sound)
     for _ in range(3):

@@ -132,6 +132,20 @@ def test_the_encoder_keeps_what_was_drawn(
     assert float(found[1]) >= 0.985
 
 
+def test_what_an_encoder_adds_to_the_peaks_is_taken_off_before(tmp_path: Path) -> None:
+    timeline, mixed, seen = plan(short_job(tmp_path), {}), tmp_path / "film.wav", list[float]()
+
+    def adds_two_decibels(path: Path) -> float:
+        seen.append(loudness.true_peak(probe.decoded(path)))
+        return seen[-1] + 2
+
+    level = sound.mix(timeline, mixed, adds_two_decibels)
+    assert seen[0] > -3.0
+    assert seen[-1] + 2 <= -1
+    assert len(seen) <= 4
+    assert abs(level + 14) <= 1
+
+
 def test_voices_begin_where_they_should(film: tuple[RenderJob, list[dict[str, Any]]]) -> None:
     job, _ = film
     timeline = plan(job, {})
