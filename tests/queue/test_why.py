@@ -51,7 +51,7 @@ def nobody(client: RedisClient) -> None:
 
 def queued(client: RedisClient) -> None:
     worker_is_alive(client, jobs=["x"])
-    enqueue(client, "first")
+    enqueue(client, "0")  # of two jobs of one millisecond the one whose id sorts first comes first
     enqueue(client)
 
 
