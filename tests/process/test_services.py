@@ -264,12 +264,17 @@ def test_an_address_with_a_percent_sign_reaches_the_worker_unchanged(
     del redis_url
     database_url = f"sqlite:///{state_dir}/a%20b.db"
     daemon = supervisor.begin(DATABASE_URL=database_url)
+
+    def pids() -> list[int]:
+        return [pid for _, pid in supervisor.workers().values() if pid]
+
+    def has_it(pid: int) -> bool:
+        parts, given = (Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0") for name in ("cmdline", "environ"))
+        return b"worker.py" in parts and f"DATABASE_URL={database_url}".encode() in given
+
     try:
-        wait_for(lambda: any(pid for _, pid in supervisor.workers().values()), what=supervisor.said)
-        pid = next(pid for _, pid in supervisor.workers().values() if pid)
-        wait_for(
-            lambda: f"DATABASE_URL={database_url}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        )
+        # All of them: one that supervisord has forked and that is not yet the worker would lose the signal below.
+        wait_for(lambda: len(pids()) == 3 and all(map(has_it, pids())), what=supervisor.said)
     finally:
         daemon.terminate()
         assert daemon.wait(30) == 0
