@@ -20,7 +20,7 @@ MOST_BYTES, MOST_PIXELS = MOST_PICTURE_BYTES, 150_000_000
 DOOR_PIXELS = 40_000_000
 LEAST_SIDE, LONGEST_SIDE = 64, 2600
 MOST_RATIO = 20.0
-LEAST_ALPHA = 8  # of 255
+SEEN_ALPHA = 8  # of 255
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def inspect_image(source: Path | bytes, name: str = "") -> ImageFacts:
     content = _content(source, name)
     picture = _open(content, name)
     whole = _decodable(content, name)
-    if whole is not None and _has_alpha(whole) and whole.convert("RGBA").getchannel("A").getextrema()[1] < LEAST_ALPHA:
-        raise _invisible(name)
+    if whole is not None and _has_alpha(whole):
+        _least_alpha(whole.convert("RGBA"), name)
     width, height = picture.size
     # Of formats that keep EXIF behind their pixels, only JPEG can tell its turn without decoding them.
     if picture.format == "JPEG" and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
@@ -72,16 +72,17 @@ def load_image(source: Path | bytes, name: str = "", *, longest: int = LONGEST_S
         raise TooLarge(f"{name} needs more memory to decode than this machine gives.") from error
     except Exception as error:
         raise InvalidInput(f"{name} is damaged: its picture cannot be decoded.") from error
-    if not alpha:
-        return picture
+    if alpha and _least_alpha(picture, name) == 255:
+        picture = picture.convert("RGB")
+    return picture
+
+
+def _least_alpha(picture: Any, name: str) -> int:
+    """The alpha of its clearest pixel, 0 to 255; InvalidInput when nothing of it would be seen."""
     clearest, densest = picture.getchannel("A").getextrema()
-    if densest < LEAST_ALPHA:
-        raise _invisible(name)
-    return picture.convert("RGB") if clearest == 255 else picture
-
-
-def _invisible(name: str) -> InvalidInput:
-    return InvalidInput(f"{name} is transparent all over: nothing of it would be seen.")
+    if densest < SEEN_ALPHA:
+        raise InvalidInput(f"{name} is transparent all over: nothing of it would be seen.")
+    return int(clearest)
 
 
 def _in_srgb(picture: Any) -> Any:

@@ -223,7 +223,7 @@ def clean(text: str, *, upper: bool = False) -> str:
 
 def short_address(url: str) -> str:
     """What a person would type of an address: `https://www.nova.com/shop/?x=1` -> `nova.com/shop`."""
-    return re.sub(r"^(?:https?://)?(?:www\.)?([^?#]*?)/*(?:[?#].*)?$", r"\1", url.strip(), flags=re.IGNORECASE)
+    return re.sub(r"^(?:[a-z]+://)?(?:www\.)?([^?#]*?)/*(?:[?#].*)?$", r"\1", url.strip(), flags=re.IGNORECASE)
 
 
 def fit(

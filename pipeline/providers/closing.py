@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from pipeline.film.layout import short_address
 from pipeline.providers import grammar, lexicon, prose
 from pipeline.providers.base import Brief
 from pipeline.providers.drafts import Draft
@@ -77,6 +78,5 @@ def _leads_somewhere(cta: str, voice: Voice) -> bool:
 
 
 def short_url(url: str) -> str:
-    """What a person would type: `https://www.novaflask.com/shop?x=1` -> `novaflask.com`."""
-    url = prose.clean(url)
-    return re.sub(r"^(?:[a-z]+://)?(?:www\.)?([^/?#\s]+).*$", r"\1", url, flags=re.IGNORECASE | re.DOTALL).rstrip(".")
+    """What a person would say of an address, its host: `https://www.novaflask.com/shop?x=1` -> `novaflask.com`."""
+    return re.split(r"[/\s]", short_address(prose.clean(url)), maxsplit=1)[0].rstrip(".")

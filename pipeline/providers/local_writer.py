@@ -168,11 +168,10 @@ def _benefit(voice: Voice, text: str, step: int) -> Draft:
         else voice.pick(voice.phrases.have, step),
     }
     narration = _statement(voice, text, kind, frames[kind])
-    kicker = voice.pick(voice.phrases.kickers, step + 1)
-    draft = draft_of(voice, "benefit", narration, text, kicker)
+    draft = draft_of(voice, "benefit", narration, text, voice.pick(voice.phrases.kickers, step + 1))
     # A bare fragment is short enough to be read and heard at once.
     bare = kind == Shape.FRAGMENT and len(text) <= grammar.HEADLINE
-    return replace(draft, headline=prose.capital(text), kicker=kicker) if bare else draft
+    return replace(draft, headline=prose.capital(text)) if bare else draft
 
 
 def _statement(voice: Voice, text: str, kind: Shape, frame: str) -> str:
