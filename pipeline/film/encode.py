@@ -76,6 +76,12 @@ def sound_command(sound: Path, output: Path) -> list[str]:
     return [ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", f"file:{sound}", *AAC, "-f", "mp4", f"file:{output}"]
 
 
+def hear_command(encoded: Path, output: Path) -> list[str]:
+    """The ffmpeg command that decodes a sound to bare samples: stereo, 48 kHz, 32-bit floats."""
+    shape = ("-ac", "2", "-ar", "48000", "-f", "f32le")
+    return [ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", f"file:{encoded}", *shape, f"file:{output}"]
+
+
 def join_command(parts: Path, sound: Path, output: Path) -> list[str]:
     """The ffmpeg command that puts the films of a concat list one after the other, untouched, and adds the sound."""
     return [

@@ -143,15 +143,22 @@ def _mix(timeline: Timeline, output: Path) -> Mix:
 
 
 def _peak_of(mixed: Path, timeout_seconds: float) -> float:
-    """The true peak of a sound once it has been through the encoder, in dBTP."""
-    from pipeline.film import loudness, probe
+    """The true peak of a sound once it has been through the encoder, in dBTP.
 
-    encoded = mixed.with_suffix(".m4a")
+    Heard by ffmpeg: PyAV would stand in memory for as long as the picture is encoded.
+    """
+    import numpy as np
+
+    from pipeline.film import loudness
+
+    encoded, samples = mixed.with_suffix(".m4a"), mixed.with_suffix(".f32")
     try:
         encode.run(encode.sound_command(mixed, encoded), timeout_seconds=timeout_seconds)
-        return loudness.true_peak(probe.decoded(encoded))
+        encode.run(encode.hear_command(encoded, samples), timeout_seconds=timeout_seconds)
+        return loudness.true_peak(np.fromfile(samples, np.float32).reshape(-1, 2))
     finally:
         encoded.unlink(missing_ok=True)
+        samples.unlink(missing_ok=True)
 
 
 def _checked(probe: Any, order: Order) -> Any:
