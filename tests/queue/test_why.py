@@ -36,8 +36,8 @@ def paused(kind: str, name: str) -> Callable[[RedisClient], None]:
 def full(client: RedisClient) -> None:
     client.limit("tenant:default", 1)
     enqueue(client, "other")
-    enqueue(client)
     take(client.queue)
+    enqueue(client)
     client.queue.claim(slot("w2"), nonce="park")
 
 
