@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
 from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
+from pipeline.catalog.language import Language
 from pipeline.catalog.pronounce import Pronounce
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
@@ -24,7 +25,6 @@ def _like(pattern: str, example: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
-Language = Annotated[str, _like(r"[a-z]{2}(-[A-Za-z]{2,4})?", "a language tag such as en or pt-BR")]
 Address = Annotated[str, _like(r"(https?://)?[^\s:/]+(:\d+)?([/?#]\S*)?", "an address such as nova.com/shop")]
 Color = Annotated[str, _like(r"#[0-9A-Fa-f]{6}", "a colour such as #1C6B67")]
 
