@@ -22,6 +22,7 @@ Points = list[tuple[float, float]]
 BLOBS, MESH_SHRINK, GAMMA = 7, 10, 2.2
 NOISE = 1.5  # dither: without it a soft gradient shows bands after the encoder
 SUPERSAMPLING = 2
+RING = 0.375  # of a monogram's room, its outermost circle
 
 
 def rgb(color: str) -> tuple[int, int, int]:
@@ -99,19 +100,19 @@ def scene_art(width: int, height: int, theme: Theme, seed: int) -> Pixels:
     return compose(width, height, theme.art, theme.ornament, seed, theme.highlight)
 
 
-def monogram(picture: Pixels, letter: str, face: Face, color: str, disc: str) -> None:
-    """A large letter on a disc in the middle, in place: what a card shows when there is no photo."""
+def monogram(picture: Pixels, letter: str, face: Face, color: str, disc: str, middle: float = 0.5) -> None:
+    """A large letter on a disc, in place: what a card shows when there is no photo. `middle`: a share of the height."""
     height, width = picture.shape[:2]
     canvas = _Canvas(picture, color)
-    side = min(width, height)
-    cx, cy = width / 2, height / 2
+    side = min(width, height * 2 * min(middle, 1 - middle))
+    cx, cy = width / 2, height * middle
     canvas.paint(lambda d: d.disc(cx, cy + side * 0.02, side * 0.335), "#000000", 0.10)
     canvas.paint(lambda d: d.disc(cx, cy, side * 0.32), disc, 1.0)
-    canvas.paint(lambda d: d.ring(cx, cy, side * 0.375, side * 0.006), mix(disc, "#FFFFFF", 0.3), 0.55)
+    canvas.paint(lambda d: d.ring(cx, cy, side * RING, side * 0.006), mix(disc, "#FFFFFF", 0.3), 0.55)
     font = ImageFont.truetype(str(FONTS / face.file), round(side * 0.36 * SUPERSAMPLING))
     box = font.getbbox(letter, anchor="ls")
-    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    spot = (cx * SUPERSAMPLING - middle[0], cy * SUPERSAMPLING - middle[1])
+    ink = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    spot = (cx * SUPERSAMPLING - ink[0], cy * SUPERSAMPLING - ink[1])
     canvas.paint(lambda d: d.draw.text(spot, letter, font=font, fill=255, anchor="ls"), on(disc, ink=color), 1.0)
 
 
@@ -214,7 +215,7 @@ def _stripes(canvas: _Canvas, rng: np.random.Generator) -> None:
 
 def _frame(canvas: _Canvas, rng: np.random.Generator) -> None:
     w, h, side = canvas.width, canvas.height, min(canvas.width, canvas.height)
-    inset = side * 0.105
+    inset = side * (0.085 if h < 1.5 * w else 0.105)  # on wide pictures the titles reach further out
     base = h + side * rng.uniform(0.02, 0.08)
 
     def ray(angle: float) -> Points:

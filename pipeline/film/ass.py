@@ -22,6 +22,7 @@ from pipeline.film.timeline import CaptionPage, CaptionWord, Label, Shape, Timel
 CIRCLE = 0.4477  # share of the radius that a Bezier handle leaves over when it draws a quarter of a circle
 ESCAPES = {"\\": "/", "{": "(", "}": ")"}  # what every face has
 DRAWN_BEFORE = ("box", "line")  # by boxes.py, on the frames
+RIM = 0.045  # of the captions' size, around the spoken word's chip
 PEN = 4  # drawings are written in quarter pixels (\\p3)
 
 T = TypeVar("T")
@@ -277,6 +278,7 @@ def _word_run(
             a, b = begin + step, until if scale == 1.0 else min(begin + step + 1, until)
             if b > a:
                 tags = f"\\an5\\pos({word.x:.2f},{page.y:.2f})" + color_tag(look.chip)
+                tags += color_tag(look.rim, 3) + f"\\bord{page.px * RIM:.2f}" if look.rim else ""
                 tags += "" if scale == 1.0 else f"\\fscx{scale * 100:g}\\fscy{scale * 100:g}"
                 lines.append(_event(22, a, b, fps, tags + "\\p3", chip))
     if active and look.pop != 1.0:

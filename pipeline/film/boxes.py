@@ -30,6 +30,7 @@ Bytes = NDArray[np.uint8]
 
 BLUR_SIGMA = 0.85  # of libass' blur, which the looks are given in
 STAMPS_KEPT, MASKS_KEPT = 48, 24
+VEILED = 0.9  # the share of a veil: at 0.8 the lines of a frame were seen through it, under the letters
 CHIP_SCALES = (0.9, 0.97, 1.0)  # on its first frames; the last stays
 
 
@@ -96,7 +97,7 @@ def _page(page: CaptionPage, look: CaptionLook, fps: int) -> Iterator[Act]:
     if look.mode in ("box", "veil"):
         width, height = ground_of(look, page.width, page.px)
         radius = page.px * 0.26 if look.mode == "box" else 0.0
-        ground = Box(page.x, page.y, width, height, radius, look.box, 0.97 if look.mode == "box" else 0.8)
+        ground = Box(page.x, page.y, width, height, radius, look.box, 0.97 if look.mode == "box" else VEILED)
         yield Act(first, last, 21, lambda _frame: ground)
         if look.mode == "box":
             # Only the shadow's lower rim shows.

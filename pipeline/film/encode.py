@@ -26,6 +26,7 @@ QUICK = (
 ENCODER_THREADS = 2
 KEY_SECONDS = 2  # between two key frames
 AAC = ("-c:a", "aac", "-b:a", "192k", "-ar", "48000", "-ac", "2")
+COPY = ("-c:a", "copy")
 MP4 = (
     "-video_track_timescale", "15360", "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart",
     "-f", "mp4",
@@ -51,7 +52,7 @@ def command(
 ) -> list[str]:
     """The ffmpeg command that reads I420 frames from its stdin, the one numbered `first` first.
 
-    All names in it are ours, never a user's.
+    `sound` is encoded already (see sound_command). All names in it are ours, never a user's.
     """
     text = f"ass=filename={_quoted(subtitles)}:fontsdir={_quoted(fonts)}"
     if first:
@@ -67,12 +68,12 @@ def command(
         "-vf", f"{text},setparams=color_primaries=bt709:color_trc=bt709",
         "-c:v", "libx264", *(QUICK if timeline.canvas else FULL), "-crf", str(CRF), "-profile:v", "high", "-pix_fmt", "yuv420p",
         "-g", str(timeline.fps * KEY_SECONDS), "-threads", str(ENCODER_THREADS), *tagged,
-        *(AAC if sound else []), *MP4, f"file:{output}",
+        *(COPY if sound else []), *MP4, f"file:{output}",
     ]  # fmt: skip
 
 
 def sound_command(sound: Path, output: Path) -> list[str]:
-    """The ffmpeg command that encodes a sound alone, as a film's is."""
+    """The ffmpeg command that encodes a film's sound, alone."""
     return [ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", f"file:{sound}", *AAC, "-f", "mp4", f"file:{output}"]
 
 
@@ -83,10 +84,10 @@ def hear_command(encoded: Path, output: Path) -> list[str]:
 
 
 def join_command(parts: Path, sound: Path, output: Path) -> list[str]:
-    """The ffmpeg command that puts the films of a concat list one after the other, untouched, and adds the sound."""
+    """The ffmpeg command that puts the films of a concat list one after the other, and an encoded sound, all untouched."""
     return [
         ffmpeg(), "-v", "error", "-nostdin", "-y", "-f", "concat", "-safe", "0", "-i", f"file:{parts}",
-        "-i", f"file:{sound}", "-map", "0:v", "-map", "1:a", "-c:v", "copy", *AAC, *MP4, f"file:{output}",
+        "-i", f"file:{sound}", "-map", "0:v", "-map", "1:a", "-c:v", "copy", *COPY, *MP4, f"file:{output}",
     ]  # fmt: skip
 
 

@@ -107,6 +107,7 @@ def card(view: SceneView, area: Rect, *, closer: bool = False) -> Sprite:
         radius=round(theme.radius * 860 * (area.width / 860) ** 0.5, 1),
         closeness=1.0 + 0.22 * (view.repeat % 3) if closer else 1.0,
         monogram="" if photo else letter,
+        middle=0.5 if photo else _monogram_middle(view, area),
         face=None if photo else face,
         ornament=None if photo else theme.ornament,
         contain=bool(photo and photo.contained),
@@ -119,8 +120,7 @@ def _above_captions(view: SceneView, room: Rect, area: Rect) -> Rect:
 
     A tall photo goes on behind them.
     """
-    _, tall = ground_of(view.theme.caption, 0.0, view.theme.caption.px * view.stage.caption_scale)
-    reach = tall / 2 + CAPTION_GAP * view.stage.height
+    reach = _caption_reach(view)
     grown = area.height * (CARD_ZOOM[1] - CARD_ZOOM[0]) / 2
     lowest = view.stage.caption_y - reach - grown
     whole = view.photo is not None and view.photo.contained
@@ -134,6 +134,18 @@ def _above_captions(view: SceneView, room: Rect, area: Rect) -> Rect:
         return area
     width = area.width * scale
     return Rect(area.cx - width / 2, lowest - height, width, height)
+
+
+def _caption_reach(view: SceneView) -> float:
+    """How far above and below their middle nothing should end where captions stand, in pixels."""
+    _, tall = ground_of(view.theme.caption, 0.0, view.theme.caption.px * view.stage.caption_scale)
+    return tall / 2 + CAPTION_GAP * view.stage.height
+
+
+def _monogram_middle(view: SceneView, area: Rect) -> float:
+    """Where a monogram stands on its card, a share of the height: in the middle of what the captions leave of it."""
+    free = min(area.bottom, view.stage.caption_y - _caption_reach(view)) - area.y
+    return round(min(0.5, free / area.height / 2), 3)
 
 
 def _shaped(area: Rect, extract: Extract) -> Rect:

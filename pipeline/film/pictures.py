@@ -194,7 +194,7 @@ def _face(picture: Picture, theme: Theme, width: int, height: int) -> Pixels:
         pixels = _art(Picture(**{**picture.__dict__, "width": width, "height": height}), theme)
         disc = theme.accent if theme.name != "minimal" else "#F4EFE8"
         ink = theme.ink if luminance(theme.ink) < 0.4 else INK
-        art.monogram(pixels, picture.monogram, picture.face, ink, disc)
+        art.monogram(pixels, picture.monogram, picture.face, ink, disc, picture.middle)
         return art.dither(pixels, picture.seed)
     photo = _open(picture.path)
     if picture.contain:

@@ -34,7 +34,7 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Mix:
-    """The sound that was mixed: how loud, in LUFS, and what it cost in seconds of CPU."""
+    """The sound that was mixed: how loud, in LUFS, and what it cost in seconds of CPU, its encoder's too."""
 
     lufs: float
     cpu_seconds: float
@@ -42,12 +42,13 @@ class Mix:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be rendered, with the files between: text, sound, and the folder of the faces."""
+    """What is to be rendered, with the files between: text, sound as it is mixed and encoded, the folder of the faces."""
 
     job: RenderJob
     timeline: Timeline
     subtitles: Path
     mixed: Path
+    sound: Path
     fonts: Path
 
     @property
@@ -66,19 +67,19 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
 
     _folders(job)
     report(0.0, "plan")
-    subtitles, mixed, faces = (job.work_dir / name for name in ("film.ass", "film.wav", "fonts"))
+    subtitles, mixed, sound, faces = (job.work_dir / name for name in ("film.ass", "film.wav", "film.m4a", "fonts"))
     try:
         wardrobe = tailor.prepare(job, faces)
         timeline = shrunk(plan(job, extracts(job), wardrobe, logo=logo(job)), job.size)
         subtitles.write_text(ass.document(timeline), encoding="utf-8")
         report(PLANNED, "sound")
-        order = Order(job, timeline, subtitles, mixed, FONTS if wardrobe == NOTHING else faces)
+        order = Order(job, timeline, subtitles, mixed, sound, FONTS if wardrobe == NOTHING else faces)
         mix = (_in_chunks if len(order.pieces) > 1 else _in_one)(order, report)
         report(ENCODED, "check")
         seen = _checked(probe, order)
         beside, posters = _beside(job, timeline)
     finally:
-        for leftover in (subtitles, mixed):
+        for leftover in (subtitles, mixed, sound):
             leftover.unlink(missing_ok=True)
         shutil.rmtree(faces, ignore_errors=True)
     report(1.0, "done")
@@ -108,14 +109,14 @@ def _in_one(order: Order, report: Report) -> Mix:
     from pipeline.film.compositor import Compositor
     from pipeline.film.pictures import give_back_memory
 
-    mix = _mix(order.timeline, order.mixed)
+    mix = _mix(order)
     give_back_memory()
     report(SOUNDED, "picture")
     compositor = Compositor(order.timeline)
     encode.encode(
         order.timeline,
         subtitles=order.subtitles,
-        sound=order.mixed,
+        sound=order.sound,
         output=order.job.output,
         frame=lambda number: compositor.render(number).data,
         fonts=order.fonts,
@@ -127,23 +128,30 @@ def _in_one(order: Order, report: Report) -> Mix:
 def _in_chunks(order: Order, report: Report) -> Mix:
     """The chunks in children, and the sound beside them."""
     with Chunks.started(order.timeline, order.subtitles, order.fonts, order.job.work_dir, order.pieces) as chunks:
-        mix = _mix(order.timeline, order.mixed)
+        mix = _mix(order)
         report(SOUNDED, "picture")
         chunks.finished(_by_frames(order.timeline, report))
-        chunks.join(order.mixed, order.job.output)
+        chunks.join(order.sound, order.job.output)
     return mix
 
 
-def _mix(timeline: Timeline, output: Path) -> Mix:
+def _mix(order: Order) -> Mix:
+    """The film's sound, mixed and encoded; what the encoder adds to its peaks is heard, and taken off before."""
     from pipeline.film import sound
 
-    began = time.thread_time()
-    lufs = sound.mix(timeline, output, lambda mixed: _peak_of(mixed, encode.longest_seconds(timeline)))
-    return Mix(lufs, time.thread_time() - began)
+    began, encoders = time.thread_time(), list[float]()
+
+    def encoded_peak() -> float:
+        peak, cpu_seconds = _encoded_peak(order)
+        encoders.append(cpu_seconds)
+        return peak
+
+    lufs = sound.mix(order.timeline, order.mixed, encoded_peak)
+    return Mix(lufs, time.thread_time() - began + sum(encoders))
 
 
-def _peak_of(mixed: Path, timeout_seconds: float) -> float:
-    """The true peak of a sound once it has been through the encoder, in dBTP.
+def _encoded_peak(order: Order) -> tuple[float, float]:
+    """Encode the mix; its true peak in dBTP then, and the CPU seconds of that.
 
     Heard by ffmpeg: PyAV would stand in memory for as long as the picture is encoded.
     """
@@ -151,13 +159,12 @@ def _peak_of(mixed: Path, timeout_seconds: float) -> float:
 
     from pipeline.film import loudness
 
-    encoded, samples = mixed.with_suffix(".m4a"), mixed.with_suffix(".f32")
+    samples, timeout_seconds = order.sound.with_suffix(".f32"), encode.longest_seconds(order.timeline)
+    commands = (encode.sound_command(order.mixed, order.sound), encode.hear_command(order.sound, samples))
     try:
-        encode.run(encode.sound_command(mixed, encoded), timeout_seconds=timeout_seconds)
-        encode.run(encode.hear_command(encoded, samples), timeout_seconds=timeout_seconds)
-        return loudness.true_peak(np.fromfile(samples, np.float32).reshape(-1, 2))
+        cpu_seconds = sum(encode.run(argv, timeout_seconds=timeout_seconds).cpu_seconds for argv in commands)
+        return loudness.true_peak(np.fromfile(samples, np.float32).reshape(-1, 2)), cpu_seconds
     finally:
-        encoded.unlink(missing_ok=True)
         samples.unlink(missing_ok=True)
 
 

@@ -21,17 +21,17 @@ from pipeline.film.timeline import Timeline, Voice
 
 # Of the peaks 1 dB is left for what AAC adds; where it adds more, they are held lower.
 TARGET_LUFS, CEILING_DBTP, MOST_PEAK = -14.0, -2.0, -1.0
-SPARE_DB, MOST_MASTERS = 0.2, 3
+SPARE_DB, MOST_MASTERS = 0.2, 4
 VOICE_LUFS, BED_BELOW = -17.0, 4.5
 VOICE_THRESHOLD_DB, VOICE_RATIO, VOICE_ATTACK, VOICE_RELEASE = -20.0, 3.0, 0.008, 0.12
 DUCK_THRESHOLD_DB, DUCK_RATIO, DUCK_ATTACK, DUCK_RELEASE, DUCK_MOST_DB = -28.0, 4.0, 0.025, 0.42, 11.0
 QUIET = -60.0
 
 
-def mix(timeline: Timeline, output: Path, peak_of: Callable[[Path], float] | None = None) -> float:
+def mix(timeline: Timeline, output: Path, encoded_peak: Callable[[], float] = lambda: MOST_PEAK) -> float:
     """Write the film's sound (16 bit stereo WAV, 48 kHz, exactly as long as the picture); returns its LUFS.
 
-    `peak_of` tells the true peak of the file once its encoder has had it, in dBTP: what that adds is taken off before.
+    `encoded_peak` has the file encoded and tells the true peak of that, in dBTP: what is too much is taken off before.
     """
     samples = round(timeline.frames * RATE / timeline.fps)
     voice = _leveled(_polished(_voices(timeline.voices, samples)), VOICE_LUFS)
@@ -41,17 +41,16 @@ def mix(timeline: Timeline, output: Path, peak_of: Callable[[Path], float] | Non
         bed = own_bed(own, samples) if own else _bed(timeline, samples)
         bed = _leveled(bed, VOICE_LUFS - BED_BELOW)
         sound += bed * _ducking(voice)[:, None]
-    made, level = mastered(sound)
-    _write(made, output)
     ceiling = CEILING_DBTP
-    for _ in range(MOST_MASTERS):
-        over = peak_of(output) - MOST_PEAK if peak_of else 0.0
-        if over <= 0:
-            break
-        ceiling -= over + SPARE_DB
+    masters = 0
+    while True:
         made, level = mastered(sound, ceiling)
         _write(made, output)
-    return level
+        masters += 1
+        over = encoded_peak() - MOST_PEAK
+        if over <= 0 or masters == MOST_MASTERS:
+            return level
+        ceiling -= over + SPARE_DB
 
 
 def mastered(sound: Sound, ceiling_dbtp: float = CEILING_DBTP) -> tuple[Sound, float]:

@@ -26,6 +26,7 @@ class CaptionLook:
     color: str
     active: str
     chip: str = ""
+    rim: str = ""  # around the chip, where it may stand on a ground of its own colour
     box: str = ""
     outline: str = ""
     upper: bool = False

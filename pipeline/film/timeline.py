@@ -22,7 +22,7 @@ ShapeKind = Literal["box", "check", "line", "star"]
 class Picture:
     """How one raster is made: from which file (none: generated), by which treatment, at which size in pixels.
 
-    `monogram` is written in `face`. A `clip` is no raster: its frames are read from the file, one after the other, and darkened by the share `dim`.
+    `monogram` is written in `face`, its middle at the share `middle` of the height. A `clip` is no raster: its frames are read from the file, one after the other, and darkened by the share `dim`.
     """
 
     treatment: Treatment
@@ -34,6 +34,7 @@ class Picture:
     radius: float = 0.0
     closeness: float = 1.0
     monogram: str = ""
+    middle: float = 0.5
     face: Face | None = None
     ornament: OrnamentKind | None = None
     contain: bool = False

@@ -33,7 +33,7 @@ def _at_once(payload: Any, film: Any, settings: Settings) -> int:
     hard_seconds=2700,
     cache=True,
     reads=("images", "style", "shapes", "seed", "product_name", "brand_color"),
-    version="6",
+    version="7",
     at_once=_at_once,
 )
 def video_gen(context: Context, scene: Scene) -> ScenePlate:

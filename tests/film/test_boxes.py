@@ -88,6 +88,13 @@ def test_the_button_and_the_grounds_of_captions_are_on_the_frames_and_not_in_the
     assert (round(page.x), round(page.y)) in standing
 
 
+def test_the_spoken_words_chip_has_a_rim_where_it_may_stand_on_its_own_colour(tmp_path: Path) -> None:
+    text = ass.document(plan(short_job(tmp_path).model_copy(update={"style": "playful"}), {}))
+    chips = [line for line in text.splitlines() if line.startswith("Dialogue: 22,")]
+    assert chips
+    assert all("\\3c&HFFFFFF&\\bord" in line for line in chips)
+
+
 def test_a_preview_has_its_boxes_at_its_own_size(tmp_path: Path) -> None:
     timeline = plan(short_job(tmp_path), {})
     frame = round((timeline.pages[0].start + timeline.pages[0].end) / 2 * timeline.fps)

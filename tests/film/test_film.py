@@ -135,8 +135,8 @@ def test_the_encoder_keeps_what_was_drawn(
 def test_what_an_encoder_adds_to_the_peaks_is_taken_off_before(tmp_path: Path) -> None:
     timeline, mixed, seen = plan(short_job(tmp_path), {}), tmp_path / "film.wav", list[float]()
 
-    def adds_two_decibels(path: Path) -> float:
-        seen.append(loudness.true_peak(probe.decoded(path)))
+    def adds_two_decibels() -> float:
+        seen.append(loudness.true_peak(probe.decoded(mixed)))
         return seen[-1] + 2
 
     level = sound.mix(timeline, mixed, adds_two_decibels)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.film import fonts
+from pipeline.film.art import RING
 from pipeline.film.captions import ground_of
 from pipeline.film.layout import STAGES, Rect
 from pipeline.film.plan import plan
@@ -135,6 +137,20 @@ def test_a_card_stands_above_the_captions_or_goes_on_behind_them(
     assert above or (card.bottom >= stage.caption_y + tall / 2 and not sprite.picture.contain)
     for label in timeline.labels:
         assert apart(ink(label), card), (label.text, ink(label), card)
+
+
+@pytest.mark.parametrize(("style", "aspect"), list(product(STYLES, sorted(STAGES))))
+@pytest.mark.parametrize("kind", ["hero", "cta"])
+def test_no_captions_stand_on_a_monogram(kind: str, style: str, aspect: str) -> None:
+    timeline, stage = film({"kind": kind, "headline": "Nova Flask"}, style, aspect, "none"), STAGES[aspect]
+    sprite = timeline.shots[0].sprite
+    assert sprite is not None
+    card = sprite.picture
+    assert card.monogram
+    below = (card.middle - 0.5) * card.height + RING * min(card.width, card.height * 2 * min(card.middle, 0.5))
+    look = theme_of(style).caption
+    _, tall = ground_of(look, 0.0, look.px * stage.caption_scale)
+    assert sprite.center[1] + below * GROWN <= stage.caption_y - tall / 2
 
 
 def test_captions_leave_a_label_of_the_product_free() -> None:

@@ -16,7 +16,7 @@ THEME = Theme(
     display=fonts.SPARTAN,
     text=fonts.TEXT_BOLD,
     caption=CaptionLook(
-        "pill", fonts.SPARTAN, 84, color="#FFFFFF", active="#FFFFFF", chip="#6C5CE7", outline="#2A1B55"
+        "pill", fonts.SPARTAN, 84, color="#FFFFFF", active="#FFFFFF", chip="#6C5CE7", rim="#FFFFFF", outline="#2A1B55"
     ),
     ornament="blobs",
     transition="circle",
