@@ -15,7 +15,7 @@ from typing import Any
 
 import process
 from bench.place import settle_in
-from bench.proc import tree_mb
+from bench.proc import peak_of_tree
 from bench.rows import Row, at_least, at_most, say, spread
 from pipeline.film import ass, encode
 from pipeline.film.fonts import FONTS
@@ -193,7 +193,7 @@ def moviepy_order(timeline: Timeline, folder: Path) -> Path:
     """The same film for moviepy: each shot's picture at rest, finished, and our sound; writing them is not its work."""
     from pipeline.film import sound
     from pipeline.film.compositor import Compositor
-    from pipeline.film.pictures import to_image
+    from pipeline.film.planes import to_image
 
     compositor, stills = Compositor(timeline), []
     for at in range(len(timeline.shots)):
@@ -226,15 +226,10 @@ def moviepy(path: Path) -> Cost:
 
 
 def cost(argv: list[str], output: Path, env: dict[str, str] | None = None) -> Cost:
-    peak = 0.0
-
-    def look() -> None:
-        nonlocal peak
-        peak = max(peak, tree_mb(os.getpid()))
-
-    started = time.perf_counter()
-    done = process.run(argv, timeout_seconds=LONGEST_SECONDS, cwd=ROOT, check=look, env=env)
-    wall = time.perf_counter() - started
+    with peak_of_tree(os.getpid()) as peak_mb:
+        started = time.perf_counter()
+        done = process.run(argv, timeout_seconds=LONGEST_SECONDS, cwd=ROOT, env=env)
+        wall = time.perf_counter() - started
     said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b'{"result"')]
     sound = said[-1]["result"]["sound_cpu_seconds"] if said else 0.0
-    return Cost(done.cpu_seconds, done.cpu_seconds - sound, wall, peak, output.stat().st_size / 1e6)
+    return Cost(done.cpu_seconds, done.cpu_seconds - sound, wall, peak_mb(), output.stat().st_size / 1e6)

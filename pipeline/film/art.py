@@ -6,7 +6,7 @@ Arrays are float32 RGB, height x width x 3, 0 to 255. Runs in the child only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ Points = list[tuple[float, float]]
 BLOBS, MESH_SHRINK, GAMMA = 7, 10, 2.2
 NOISE = 1.5  # dither: without it a soft gradient shows bands after the encoder
 SUPERSAMPLING = 2
+STRIP_ROWS = 128
 RING = 0.375  # of a monogram's room, its outermost circle
 
 
@@ -65,18 +66,34 @@ def small_mesh(width: int, height: int, colors: tuple[str, ...], seed: int) -> P
     return (np.clip(picture, 0, 1) ** (1 / GAMMA) * 255).astype(np.float32)
 
 
-def noise(shape: tuple[int, ...], seed: int) -> Pixels:
+def strips(height: int) -> Iterator[slice]:
+    """A picture's rows in spans of an even number: what is done span by span needs little memory beside it."""
+    return (slice(top, min(top + STRIP_ROWS, height)) for top in range(0, height, STRIP_ROWS))
+
+
+class Grain:
     """Normal noise of deviation 1: a quarter of it drawn, the rest that quarter mirrored and with other signs."""
-    height, width = shape
-    half = (-(-height // 2), -(-width // 2))
-    drawn = np.random.default_rng(seed).standard_normal(half, dtype=np.float32)
-    whole = np.block([[drawn, -drawn[:, ::-1]], [-drawn[::-1], drawn[::-1, ::-1]]])
-    return np.asarray(whole[:height, :width], np.float32)
+
+    def __init__(self, width: int, height: int, seed: int) -> None:
+        half = (-(-height // 2), -(-width // 2))
+        self._drawn = np.random.default_rng(seed).standard_normal(half, dtype=np.float32)
+        self._width = width
+
+    def rows(self, span: slice) -> Pixels:
+        """The noise of these rows."""
+        half = len(self._drawn)
+        upper = self._drawn[span.start : min(span.stop, half)]
+        lower = -self._drawn[::-1][max(span.start - half, 0) : max(span.stop - half, 0)]
+        left = np.concatenate((upper, lower))
+        return np.concatenate((left, -left[:, ::-1]), axis=1)[:, : self._width]
 
 
 def dither(pixels: Pixels, seed: int, sigma: float = NOISE) -> Pixels:
     """The picture with a little grey noise, in place."""
-    pixels += (noise(pixels.shape[:2], seed) * np.float32(sigma))[..., None]
+    height, width = pixels.shape[:2]
+    grain = Grain(width, height, seed)
+    for span in strips(height):
+        pixels[span] += (grain.rows(span) * np.float32(sigma))[..., None]
     return pixels
 
 

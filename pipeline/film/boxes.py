@@ -20,7 +20,7 @@ from pipeline.film.art import rgb
 from pipeline.film.ass import DRAWN_BEFORE
 from pipeline.film.captions import ground_of
 from pipeline.film.motion import frame_of, motion
-from pipeline.film.pictures import BLUE, GREEN, RED, U_SCALE, V_SCALE
+from pipeline.film.planes import BLUE, GREEN, RED, U_SCALE, V_SCALE
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Shape, Timeline
@@ -29,7 +29,7 @@ from pipeline.film.warp import Backend
 Bytes = NDArray[np.uint8]
 
 BLUR_SIGMA = 0.85  # of libass' blur, which the looks are given in
-STAMPS_KEPT, MASKS_KEPT = 48, 24
+STAMPS_KEPT, MASKS_KEPT = 24, 12  # most are of one frame only
 VEILED = 0.9  # the share of a veil: at 0.8 the lines of a frame were seen through it, under the letters
 CHIP_SCALES = (0.9, 0.97, 1.0)  # on its first frames; the last stays
 

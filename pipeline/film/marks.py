@@ -9,7 +9,8 @@ from PIL import Image
 
 from pipeline.film.art import rgb
 from pipeline.film.brand import PAD
-from pipeline.film.pictures import Bytes, Planes, premultiplied_planes, rounded
+from pipeline.film.pictures import rounded
+from pipeline.film.planes import Bytes, Planes, premultiplied
 from pipeline.film.timeline import Picture
 
 SUPERSAMPLING = 4
@@ -63,4 +64,6 @@ def mark(picture: Picture) -> MarkPlanes:
     whole.alpha_composite(logo, ((size[0] - logo.width) // 2, (size[1] - logo.height) // 2))
     pixels = np.asarray(whole, np.float32)
     alpha = pixels[..., 3] / np.float32(255)
-    return MarkPlanes(*premultiplied_planes(pixels[..., :3] * alpha[..., None], alpha))
+    return MarkPlanes(
+        *premultiplied(lambda span: (pixels[span, :, :3] * alpha[span, :, None], alpha[span], None), size[1])
+    )

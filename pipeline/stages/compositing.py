@@ -59,7 +59,7 @@ class FilmResult(BaseModel):
     providers: dict[str, str]
 
 
-@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="20")
+@stage("compositing", needs=("script_gen", "voice_gen", "video_gen"), each="films", weight=25, version="21")
 def compositing(context: Context, version: FilmVersion | None = None) -> FilmResult:
     """Render one film; its own quality checks are the last step, and fail the stage when they do not hold.
 

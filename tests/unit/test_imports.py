@@ -73,6 +73,7 @@ LOADED_LATE = {
     "pipeline.film.music",
     "pipeline.film.own_music",
     "pipeline.film.pictures",
+    "pipeline.film.planes",
     "pipeline.film.sound",
     "pipeline.film.voice_over",
     "pipeline.film.warp",
