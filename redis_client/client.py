@@ -35,6 +35,7 @@ from errors import HostTrouble, InvalidInput, JobFailed, QueueUnavailable, Taken
 from pipeline.catalog.base import declared_queues, find_pipeline
 from pipeline.catalog.complaints import nearest
 from redis_client.connection import Connections, queue_errors
+from redis_client.controls import copy_controls
 from redis_client.door import EnqueueOptions, check_group, check_id, prepare
 from redis_client.events import read_events
 from redis_client.queue import Queue
@@ -262,23 +263,13 @@ class RedisClient:
 
     def pause(self, name: str, *, kind: str = "queue", reason: str = "", by: str = "") -> None:
         """Let no job of a queue (or with `kind` of a pipeline or tenant) start; what runs goes on."""
-        control = self._control(kind, name)
-        set_control(self.database, "pause", control, "1", reason=reason, by=by)
-        if kind == "queue":
-            key = self.queue.key("paused")
-            self._attempt("pause_deferred", lambda: self.get_client().hset(key, name, reason or "1"))
-        else:
-            self._attempt("pause_deferred", lambda: self.queue.limit(control, 0))
+        set_control(self.database, "pause", self._control(kind, name), "1", reason=reason, by=by)
+        self._switch("pause_deferred")
 
     def resume(self, name: str, *, kind: str = "queue") -> None:
         """Let the jobs of a paused queue, pipeline or tenant start again."""
-        control = self._control(kind, name)
-        set_control(self.database, "pause", control, None)
-        if kind == "queue":
-            self._attempt("resume_deferred", lambda: self.queue.resume(name))
-        else:
-            most = controls(self.database).group_limits().get(control)
-            self._attempt("resume_deferred", lambda: self.queue.limit(control, most))
+        set_control(self.database, "pause", self._control(kind, name), None)
+        self._switch("resume_deferred")
 
     def limit(self, group: str, most: int | None, *, reason: str = "", by: str = "") -> None:
         """Let at most so many jobs of a group run over the whole fleet; None lifts the limit.
@@ -290,8 +281,7 @@ class RedisClient:
             raise InvalidInput(f"limit={most}: use a number from 0 to 1,000,000")
         value = None if most is None else str(most)
         set_control(self.database, "limit", group, value, reason=reason, by=by)
-        effective = controls(self.database).group_limits().get(group)
-        self._attempt("limit_deferred", lambda: self.queue.limit(group, effective))
+        self._switch("limit_deferred")
 
     def weigh(self, tenant: str, weight: float | None, *, by: str = "") -> None:
         """Give a tenant `weight` times the share of others while they wait for the same queue; None: 1."""
@@ -299,11 +289,11 @@ class RedisClient:
         if weight is not None and not 0.01 <= weight <= 100:
             raise InvalidInput(f"weight={weight:g}: use a number from 0.01 to 100")
         set_control(self.database, "weight", tenant, None if weight is None else f"{weight:g}", by=by)
-        key = self.queue.key("weights")
-        if weight is None:
-            self._attempt("weight_deferred", lambda: self.get_client().hdel(key, tenant))
-        else:
-            self._attempt("weight_deferred", lambda: self.get_client().hset(key, tenant, f"{weight:g}"))
+        self._switch("weight_deferred")
+
+    def _switch(self, deferred: str) -> None:
+        """Tell Redis what was switched; without it the next reconciler does."""
+        self._attempt(deferred, lambda: copy_controls(self.queue, self.database))
 
     def queues(self) -> list[dict[str, Any]]:
         """Each queue: how many jobs by status, whether it is paused, what Redis holds ready."""

@@ -4,49 +4,74 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis.exceptions import WatchError
+
 from database.controls import Controls, controls
 from database.engine import Database
-from redis_client.connection import queue_errors
+from errors import QueueUnavailable
+from redis_client.connection import repeat
 from redis_client.queue import Queue
+from redis_client.scripts import load_script
+
+MOST_TRIES = 20
 
 
-def copy_controls(queue: Queue, database: Database) -> None:
-    """Bring Redis to what SQL says; a limit that is set again also counts anew who runs."""
-    wanted = controls(database)
-    with queue_errors():
-        client = queue.connections.commands()
-        paused: Any = client.hkeys(queue.key("paused"))
-        limited: Any = client.hgetall(queue.key("limits"))
-    _copy_pauses(queue, wanted, set(paused))
-    limits = wanted.group_limits()
-    for group, most in limits.items():
-        queue.limit(group, most)
-    for group, most in limited.items():
-        if group not in limits and int(most) >= 0:
-            queue.limit(group, None)
-    _copy_weights(queue, wanted)
+def copy_controls(queue: Queue, database: Database, *, anew: bool = False) -> None:
+    """Bring Redis to what SQL says, whole or not at all. `anew`: set known limits too, which counts who runs.
+
+    SQL is read under a watch on `copied`, which every copy counts up. So one that another has overtaken is made again,
+    and what a person has switched meanwhile is not undone by what SQL said before.
+    """
+    for _ in range(MOST_TRIES):
+        if repeat(lambda: _copied(queue, database, anew=anew)):
+            return
+    raise QueueUnavailable(f"the controls were switched {MOST_TRIES} times while they were copied")
 
 
-def _copy_pauses(queue: Queue, wanted: Controls, held: set[str]) -> None:
+def _copied(queue: Queue, database: Database, *, anew: bool) -> bool:
+    pipe: Any
+    with queue.connections.commands().pipeline() as pipe:
+        pipe.watch(queue.key("copied"))
+        wanted = controls(database)
+        paused, limited = pipe.hkeys(queue.key("paused")), pipe.hgetall(queue.key("limits"))
+        pipe.multi()
+        _copy_pauses(pipe, queue, wanted, set(paused))
+        _copy_limits(pipe, queue, wanted, {group: int(most) for group, most in limited.items()}, anew=anew)
+        _copy_weights(pipe, queue, wanted)
+        pipe.incr(queue.key("copied"))
+        try:
+            pipe.execute()
+        except WatchError:
+            return False
+    return True
+
+
+def _copy_pauses(pipe: Any, queue: Queue, wanted: Controls, held: set[str]) -> None:
     pauses = wanted.paused_queues()
     for name in held - set(pauses):
-        queue.resume(name)
+        _add(pipe, queue.prefix, "resume", queue=name)
     if pauses:
-        with queue_errors():
-            queue.connections.commands().hset(
-                queue.key("paused"), mapping={name: reason or "1" for name, reason in pauses.items()}
-            )
+        pipe.hset(queue.key("paused"), mapping={name: reason or "1" for name, reason in pauses.items()})
 
 
-def _copy_weights(queue: Queue, wanted: Controls) -> None:
-    with queue_errors():
-        client, key = queue.connections.commands(), queue.key("weights")
-        held: Any = client.hgetall(key)
-        weights: dict[Any, Any] = {tenant: f"{weight:g}" for tenant, weight in wanted.weights.items()}
-        if held == weights:
-            return
-        pipe = client.pipeline()
-        pipe.delete(key)
-        if weights:
-            pipe.hset(key, mapping=weights)
-        pipe.execute()
+def _copy_limits(pipe: Any, queue: Queue, wanted: Controls, held: dict[str, int], *, anew: bool) -> None:
+    limits = wanted.group_limits()
+    for group, most in limits.items():
+        if anew or held.get(group) != most:
+            _add(pipe, queue.prefix, "limit", group=group, limit=most)
+    for group, most in held.items():
+        if group not in limits and most >= 0:
+            _add(pipe, queue.prefix, "limit", group=group, limit=-1)
+
+
+def _copy_weights(pipe: Any, queue: Queue, wanted: Controls) -> None:
+    pipe.delete(queue.key("weights"))
+    if wanted.weights:
+        weights = {tenant: f"{weight:g}" for tenant, weight in wanted.weights.items()}
+        pipe.hset(queue.key("weights"), mapping=weights)
+
+
+def _add(pipe: Any, prefix: str, name: str, **values: Any) -> None:
+    script = load_script(name)
+    # By its source: in a transaction it is too late to learn that the server does not know it.
+    pipe.eval(script.source, 1, prefix, *script.arrange(values))

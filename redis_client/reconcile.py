@@ -111,7 +111,7 @@ def reconcile(
     try:
         number, run_id = canary(database), queue.run_id()
         queue.bind(database_id(database))
-        copy_controls(queue, database)
+        copy_controls(queue, database, anew=True)
         whole = untouched_seconds == 0
         way = _Way(queue, lock.me, number, run_id) if whole else None
         for page in _pages(database, untouched_seconds, after=way.begun() if way else ""):

@@ -15,9 +15,18 @@ _CODES = (
     " nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te"
     " tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
 )
-CODES = frozenset(_CODES.split())
 # What people write for a language: the code of a country where it is spoken.
-COUNTRIES = {"cn": "zh", "cz": "cs", "dk": "da", "gb": "en", "gr": "el", "jp": "ja", "kz": "kk", "ua": "uk", "us": "en"}
+_COUNTRIES = {
+    "cn": "zh",
+    "cz": "cs",
+    "dk": "da",
+    "gb": "en",
+    "gr": "el",
+    "jp": "ja",
+    "kz": "kk",
+    "ua": "uk",
+    "us": "en",
+}
 _TAG = re.compile(r"([a-z]{2})(-([A-Za-z]{2,4}|\d{3}))?")
 
 
@@ -29,9 +38,9 @@ def _known(tag: str) -> str:
     if match is None:
         raise ValueError("should be a language tag such as en or pt-BR")
     code = match[1]
-    if code in CODES:
+    if code in _CODES.split():
         return tag
-    hint = f"; did you mean {COUNTRIES[code]!r}?" if code in COUNTRIES else ", such as en or pt-BR"
+    hint = f"; did you mean {_COUNTRIES[code]!r}?" if code in _COUNTRIES else ", such as en or pt-BR"
     raise ValueError(f"should begin with the ISO 639-1 code of a language{hint}")
 
 

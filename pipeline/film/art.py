@@ -23,7 +23,7 @@ BLOBS, MESH_SHRINK, GAMMA = 7, 10, 2.2
 NOISE = 1.5  # dither: without it a soft gradient shows bands after the encoder
 SUPERSAMPLING = 2
 STRIP_ROWS = 128
-RING = 0.375  # of a monogram's room, its outermost circle
+RING = 0.375  # of a monogram's square, its outermost circle
 
 
 def rgb(color: str) -> tuple[int, int, int]:
@@ -117,11 +117,16 @@ def scene_art(width: int, height: int, theme: Theme, seed: int) -> Pixels:
     return compose(width, height, theme.art, theme.ornament, seed, theme.highlight)
 
 
-def monogram(picture: Pixels, letter: str, face: Face, color: str, disc: str, middle: float = 0.5) -> None:
+def monogram_side(width: float, height: float, middle: float) -> float:
+    """Of the square that a monogram fills on a card."""
+    return min(width, 2 * height * middle)
+
+
+def monogram(picture: Pixels, letter: str, face: Face, color: str, disc: str, middle: float) -> None:
     """A large letter on a disc, in place: what a card shows when there is no photo. `middle`: a share of the height."""
     height, width = picture.shape[:2]
     canvas = _Canvas(picture, color)
-    side = min(width, height * 2 * min(middle, 1 - middle))
+    side = monogram_side(width, height, middle)
     cx, cy = width / 2, height * middle
     canvas.paint(lambda d: d.disc(cx, cy + side * 0.02, side * 0.335), "#000000", 0.10)
     canvas.paint(lambda d: d.disc(cx, cy, side * 0.32), disc, 1.0)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores' worth; "max 100000": no limit
-FROM_CORES, MOST = 3, 8  # one process and its encoder keep two cores busy; each more costs 230 MB
+FROM_CORES, MOST = 3, 8  # one process and its encoder keep two cores busy; each more costs up to 340 MB
 MOST_CHILDREN = 4  # that prepare pictures or sound side by side, of up to 260 MB each
 
 

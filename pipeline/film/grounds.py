@@ -144,8 +144,8 @@ def _caption_reach(view: SceneView) -> float:
 
 def _monogram_middle(view: SceneView, area: Rect) -> float:
     """Where a monogram stands on its card, a share of the height: in the middle of what the captions leave of it."""
-    free = min(area.bottom, view.stage.caption_y - _caption_reach(view)) - area.y
-    return round(min(0.5, free / area.height / 2), 3)
+    lowest = view.stage.caption_y - _caption_reach(view)
+    return round((lowest - area.y) / area.height / 2, 3) if area.cy < lowest < area.bottom else 0.5
 
 
 def _shaped(area: Rect, extract: Extract) -> Rect:

@@ -1,4 +1,4 @@
-"""Picture -> planes: every raster of the film, made once, before its first frame.
+"""Picture -> planes: every raster of the film, made when its shot begins.
 
 Runs in the child only.
 """
@@ -210,10 +210,11 @@ def _contained(image: Image.Image, width: int, height: int, picture: Picture) ->
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     x, y = (width - size[0]) // 2, (height - size[1]) // 2
     part = ground[y : y + size[1], x : x + size[0]]
-    cover = np.asarray(Image.new("L", size, 255))
     if image.mode == "RGBA":
         _drop_shadow(ground, small, x, y)
         cover = np.asarray(small.getchannel("A"))
+    else:
+        cover = np.full(size[::-1], 255, np.uint8)
     shown, covers = _rows(_rgb(small)), _rows(cover)
     for span in strips(size[1]):
         part[span] += (shown(span) - part[span]) * (covers(span)[..., None] / np.float32(255))

@@ -105,7 +105,7 @@ def render(job: RenderJob, report: Report) -> dict[str, Any]:
 
 
 def _in_one(order: Order, report: Report) -> Mix:
-    """Sound, then the picture, encoded together."""
+    """Sound, then the picture, which takes it along as it is."""
     from pipeline.film.compositor import Compositor
     from pipeline.film.pictures import give_back_memory
 

@@ -41,16 +41,15 @@ def mix(timeline: Timeline, output: Path, encoded_peak: Callable[[], float] = la
         bed = own_bed(own, samples) if own else _bed(timeline, samples)
         bed = _leveled(bed, VOICE_LUFS - BED_BELOW)
         sound += bed * _ducking(voice)[:, None]
-    ceiling = CEILING_DBTP
-    masters = 0
-    while True:
+    ceiling, level = CEILING_DBTP, loudness.SILENCE
+    for _ in range(MOST_MASTERS):
         made, level = mastered(sound, ceiling)
         _write(made, output)
-        masters += 1
         over = encoded_peak() - MOST_PEAK
-        if over <= 0 or masters == MOST_MASTERS:
-            return level
+        if over <= 0:
+            break
         ceiling -= over + SPARE_DB
+    return level
 
 
 def mastered(sound: Sound, ceiling_dbtp: float = CEILING_DBTP) -> tuple[Sound, float]:

@@ -188,6 +188,14 @@ def test_what_does_not_go_together_is_named(given: dict[str, Any], sentence: str
         validate_payload(find_pipeline("product_video"), {"product_name": "Nova", **given})
 
 
+@pytest.mark.parametrize("language", ["en", "pt-BR", "es-419", "zh-Hant"])
+def test_a_language_may_have_a_region_or_a_script(language: str) -> None:
+    payload = validate_payload(
+        find_pipeline("product_video"), {"product_name": "Nova", "language": language, "mute": True}
+    )
+    assert payload.language == language  # type: ignore[attr-defined]
+
+
 def test_another_language_has_one_opening_only() -> None:
     from pipeline.providers.base import Brief, no_check
     from pipeline.providers.local_writer import LocalWriter

@@ -1,11 +1,13 @@
 """Limits over the whole fleet, pauses and fairness: nobody passes them, and nobody sleeps beside free room."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from database.controls import Controls, controls
+from database.engine import Database
 from redis_client.answers import Claim, Grant, Nothing, Rewound
 from redis_client.client import RedisClient
 from redis_client.connection import Connections
@@ -255,6 +257,37 @@ def test_the_copy_forgets_what_sql_does_not_say(client: RedisClient) -> None:
     copy_controls(client.queue, client.database)
     server: Any = client.get_client()
     assert server.exists(client.queue.key("limits"), client.queue.key("paused")) == 0
+
+
+@pytest.mark.parametrize("switched", ["resume", "pause", "limit", "lift", "weigh"])
+def test_a_copy_does_not_undo_what_was_switched_while_it_was_made(
+    any_client: RedisClient, monkeypatch: pytest.MonkeyPatch, switched: str
+) -> None:
+    """The reconciler has read SQL, and somebody switches something before it tells Redis."""
+    client, server = any_client, any_client.get_client()
+    client.pause(MAIN, reason="upkeep")
+    client.limit("vendor", 1)
+    switches: dict[str, Callable[[], None]] = {
+        "resume": lambda: client.resume(MAIN),
+        "pause": lambda: client.pause(SECOND, reason="late"),
+        "limit": lambda: client.limit("gpu", 2),
+        "lift": lambda: client.limit("vendor", None),
+        "weigh": lambda: client.weigh("acme", 3),
+    }
+    meanwhile = [switches[switched]]
+
+    def overtaken(database: Database) -> Controls:
+        found = controls(database)
+        if meanwhile:
+            meanwhile.pop()()
+        return found
+
+    monkeypatch.setattr("redis_client.controls.controls", overtaken)
+    copy_controls(client.queue, client.database, anew=True)
+    said, key = controls(client.database), client.queue.key
+    assert server.hgetall(key("paused")) == said.paused_queues()
+    assert server.hgetall(key("limits")) == {group: str(most) for group, most in said.limits.items()}
+    assert server.hgetall(key("weights")) == {tenant: f"{weight:g}" for tenant, weight in said.weights.items()}
 
 
 def test_a_flushed_redis_grants_nothing_until_it_is_whole_again(client: RedisClient) -> None:

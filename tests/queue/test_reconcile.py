@@ -307,7 +307,7 @@ def test_reconcile_of_a_whole_redis_changes_nothing_but_its_marks(client: RedisC
     enqueue(client, "a", "b", "c")
     begin(client, take(client.queue))
     repair(client)
-    marks = {client.queue.key("canary"), client.queue.key("swept")}
+    marks = {client.queue.key(name) for name in ("canary", "swept", "copied")}
     before = {key: value for key, value in whole(client.queue).items() if key not in marks}
     assert repair(client) == {"fine": 3}
     assert {key: value for key, value in whole(client.queue).items() if key not in marks} == before

@@ -14,7 +14,7 @@ from states import OPEN, JobStatus
 # Every key of the protocol (PROTOCOL section 2), after the prefix.
 KEYS = re.compile(
     r"(inbox|inbox_bad|ready:.+|lane:.+|lanes:.+|fair:.+|weights|queue:.+|delayed|leases|parked:.+|parking|parking:.+"
-    r"|group:.+|limits|paused|job:.+|slots|workers|worker:.+|lines:.+|starts:.+|pools|pool:.+|orders:.+|events:.+|rate:.+|sem:.+|canary|reconciler|swept|bad"
+    r"|group:.+|limits|paused|copied|job:.+|slots|workers|worker:.+|lines:.+|starts:.+|pools|pool:.+|orders:.+|events:.+|rate:.+|sem:.+|canary|reconciler|swept|bad"
     r"|database|collector|breaker:.+|hint:.+|seen:.+)"
 )
 NOBODY = "#"  # the slot of a job that the reconciler put back for a worker it cannot ask
