@@ -22,6 +22,7 @@ from tests.support.servers import bare_path, postgres_server, redis_server
 from tests.support.workers import WorkerProcess
 from tests.support.workers import start_worker as spawn_worker
 
+LOG_SHOWN = 6000
 CANARY = "{video_generation_queue}:canary"
 SYSTEMD = ("INVOCATION_ID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM", "WATCHDOG_USEC")
 
@@ -175,3 +176,4 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     yield start
     for worker in started:
         worker.kill()
+        print(f"{worker.name} ({worker.pid}):\n{worker.text()[-LOG_SHOWN:]}")  # seen where the test failed
