@@ -44,6 +44,7 @@ from pipeline.providers import registry
 from pipeline.stop import Limit, clock
 from redis_client import RedisClient, redis_client
 from redis_client.answers import Slot
+from redis_client.connection import repeat
 from redis_client.fleet import count_start
 from settings import get_settings, near_misses, this_host
 
@@ -161,11 +162,11 @@ class Worker:
         check_names(self.settings)
         bind_store(self.client.database, self.store.identity())
         bind_host(self.client.database, *this_host())
-        self.client.get_client().ping()
+        repeat(lambda: self.client.get_client().ping())
         self.client.bind()
         self._starts = count_start(self.client.queue, self.worker_id)
         self.house.probe_now()
-        self.beat.beat_once()
+        repeat(self.beat.beat_once)
 
     def _tick(self) -> None:
         if self.signals.count and (self.stopping is None or self.stopping in FINISH_FIRST):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from redis_client.connection import queue_errors
+from redis_client.connection import queue_errors, repeat
 from redis_client.queue import Queue
 
 MOST_LINES, LINES_SECONDS = 1000, 24 * 3600
@@ -28,14 +28,16 @@ def post_lines(queue: Queue, worker: str, lines: Sequence[str]) -> None:
 
 
 def count_start(queue: Queue, worker: str) -> int:
-    """A worker of this name starts; how often one has, with never a day between two."""
+    """A worker of this name starts; how often one has, with never a day between two (one more for a reply that is lost)."""
     key = queue.key(f"starts:{worker}")
-    with queue_errors():
+
+    def counted() -> Any:
         pipe = queue.connections.commands().pipeline(transaction=False)
         pipe.incr(key)
         pipe.expire(key, STARTS_SECONDS)
-        found: Any = pipe.execute()
-    return int(found[0])
+        return pipe.execute()
+
+    return int(repeat(counted)[0])
 
 
 def find_lines(queue: Queue, worker: str, *, limit: int = MOST_LINES) -> list[str]:

@@ -270,9 +270,13 @@ class Queue:
 
     def bind(self, database_id: str) -> None:
         """Tie this namespace to the database whose jobs it holds; InvalidInput when they belong to another one."""
-        with queue_errors():
-            client, key = self.connections.commands(), self.key("database")
-            known: Any = database_id if client.set(key, database_id, nx=True) else client.get(key)
+        key = self.key("database")
+
+        def tied() -> Any:
+            client = self.connections.commands()
+            return database_id if client.set(key, database_id, nx=True) else client.get(key)
+
+        known = repeat(tied)
         if known not in {database_id, None}:
             raise InvalidInput(
                 f"DATABASE_URL and REDIS_URL do not belong together: the namespace {self.namespace} of this Redis holds "

@@ -1,11 +1,14 @@
 """Trouble of Redis is nobody's failure, and what other programs push breaks nothing."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import orjson
 import pytest
 import redis
+from redis.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from daemon.fetcher import BUSY_SECONDS
@@ -152,6 +155,34 @@ def test_cancel_retry_and_pause_with_redis_down_are_written_and_delivered_later(
     broken.resume(MAIN)
     reconcile(client.queue, sqlite_database, lease_seconds=30, untouched_seconds=0)
     assert take(client.queue).job_id == "a"
+
+
+def test_a_worker_starts_though_any_one_reply_is_lost(
+    redis_url: str, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end with 75 else, and somebody had to start it again."""
+    read, answers = AbstractConnection.read_response, [0, 0]
+
+    def read_or_lose(connection: AbstractConnection, *arguments: Any, **options: Any) -> Any:
+        answer = read(connection, *arguments, **options)
+        answers[0] += 1
+        if answers[0] == answers[1]:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise RedisConnectionError("its reply was lost")
+        return answer
+
+    monkeypatch.setattr(AbstractConnection, "read_response", read_or_lose)
+    for lost in count(1):
+        client = RedisClient(url=redis_url, database=sqlite_database)
+        worker = Worker("w1", client=client, queues=MAIN, concurrency=1)
+        answers[:] = 0, lost
+        worker._open()
+        met = answers[0] >= lost
+        answers[:] = 0, 0
+        client.close()
+        if not met:
+            break
+    assert lost > 6
 
 
 # --- foreign pushes
