@@ -11,7 +11,7 @@ from database.engine import Database
 from errors import QueueUnavailable
 from redis_client.connection import repeat
 from redis_client.queue import Queue
-from redis_client.scripts import load_script
+from redis_client.scripts import add_script
 
 MOST_TRIES = 20
 
@@ -49,7 +49,7 @@ def _copied(queue: Queue, database: Database, *, anew: bool) -> bool:
 def _copy_pauses(pipe: Any, queue: Queue, wanted: Controls, held: set[str]) -> None:
     pauses = wanted.paused_queues()
     for name in held - set(pauses):
-        _add(pipe, queue.prefix, "resume", queue=name)
+        add_script(pipe, "resume", queue.prefix, queue=name)
     if pauses:
         pipe.hset(queue.key("paused"), mapping={name: reason or "1" for name, reason in pauses.items()})
 
@@ -58,10 +58,10 @@ def _copy_limits(pipe: Any, queue: Queue, wanted: Controls, held: dict[str, int]
     limits = wanted.group_limits()
     for group, most in limits.items():
         if anew or held.get(group) != most:
-            _add(pipe, queue.prefix, "limit", group=group, limit=most)
+            add_script(pipe, "limit", queue.prefix, group=group, limit=most)
     for group, most in held.items():
         if group not in limits and most >= 0:
-            _add(pipe, queue.prefix, "limit", group=group, limit=-1)
+            add_script(pipe, "limit", queue.prefix, group=group, limit=-1)
 
 
 def _copy_weights(pipe: Any, queue: Queue, wanted: Controls) -> None:
@@ -69,9 +69,3 @@ def _copy_weights(pipe: Any, queue: Queue, wanted: Controls) -> None:
     if wanted.weights:
         weights = {tenant: f"{weight:g}" for tenant, weight in wanted.weights.items()}
         pipe.hset(queue.key("weights"), mapping=weights)
-
-
-def _add(pipe: Any, prefix: str, name: str, **values: Any) -> None:
-    script = load_script(name)
-    # By its source: in a transaction it is too late to learn that the server does not know it.
-    pipe.eval(script.source, 1, prefix, *script.arrange(values))

@@ -292,14 +292,6 @@ class Queue:
             return ""
         return str(found.get("run_id", ""))
 
-    def limit(self, group: str, most: int | None) -> int:
-        """Let `most` jobs of a group run over the whole fleet (None: any number); how many were woken by it."""
-        return int(self.run("limit", group=group, limit=-1 if most is None else most))
-
-    def resume(self, queue: str) -> None:
-        """A queue is no longer paused: ring for what stands in it."""
-        self.run("resume", queue=queue)
-
     def inspect(self, job_id: str) -> Standing:
         """Where Redis thinks a job is."""
         state, token, queue, parked, worker, left_ms, ahead = self.run("inspect", id=job_id)

@@ -64,3 +64,9 @@ def call_script(client: Any, name: str, prefix: str, **values: Any) -> Any:
         return client.evalsha(script.sha, 1, prefix, *arguments)
     except NoScriptError:
         return client.eval(script.source, 1, prefix, *arguments)
+
+
+def add_script(pipe: Any, name: str, prefix: str, **values: Any) -> None:
+    """Put a script into a transaction: by its source, for there it is too late to learn that the server does not know it."""
+    script = load_script(name)
+    pipe.eval(script.source, 1, prefix, *script.arrange(values))

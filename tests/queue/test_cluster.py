@@ -5,13 +5,29 @@ from typing import Any
 
 import pytest
 
+from database.controls import set_control
+from database.engine import Database
 from redis_client.answers import Grant
 from redis_client.connection import Connections
+from redis_client.controls import copy_controls
 from redis_client.gates import breaker, hold, release
 from redis_client.gates import take as take_rate
 from redis_client.queue import Queue
 from tests.queue.test_headers import SCRIPTS
-from tests.support.moves import MAIN, SECOND, job, ready, rebuild, run_out, slot, sweep, take, whole
+from tests.support.moves import (
+    MAIN,
+    SECOND,
+    end_pause,
+    job,
+    ready,
+    rebuild,
+    run_out,
+    set_limit,
+    slot,
+    sweep,
+    take,
+    whole,
+)
 from tests.support.servers import redis_server
 from tests.support.workers import wait_for
 
@@ -62,19 +78,35 @@ def test_every_script_runs_on_a_cluster_node(node: Queue, monkeypatch: pytest.Mo
     assert node.adopt(job(following.job_id), token=following.token, lease_seconds=30, slot=both)
     node.cancel("later")
     server.hset(node.key("paused"), MAIN, "1")
-    node.resume(MAIN)
+    end_pause(node, MAIN)
     assert node.inspect("last").state == "ready"
     server.zrem(node.key(f"ready:{MAIN}"), "last")
     assert rebuild(node, job("last")) == "rebuilt"
     assert "last" in ready(node)
-    node.limit("tenant:default", 1)
-    node.limit("tenant:default", None)
+    set_limit(node, "tenant:default", 1)
+    set_limit(node, "tenant:default", None)
     assert take_rate(node, "vendor", per_second=1, burst=1) == 0
     assert hold(node, "vendor", "me", slots=1, lease_seconds=30)
     assert release(node, "vendor", "me")
     assert breaker(node, "vendor", "me", "ask") == 0
     # beat, progress and take are sent past `run`, on purpose: once.
     assert ran | {"beat", "progress", "take"} == set(SCRIPTS)
+
+
+def test_the_controls_are_copied_to_a_cluster_node(node: Queue, sqlite_database: Database) -> None:
+    server: Any = node.connections.commands()
+    for kind, name, value in (("pause", SECOND, "1"), ("limit", "vendor", "2"), ("weight", "acme", "3")):
+        set_control(sqlite_database, kind, name, value)
+    copy_controls(node, sqlite_database)
+    assert [server.hgetall(node.key(name)) for name in ("paused", "limits", "weights")] == [
+        {SECOND: "1"},
+        {"vendor": "2"},
+        {"acme": "3"},
+    ]
+    for kind, name in (("pause", SECOND), ("limit", "vendor"), ("weight", "acme")):
+        set_control(sqlite_database, kind, name, None)
+    copy_controls(node, sqlite_database)
+    assert not server.exists(*(node.key(name) for name in ("paused", "limits", "weights")))
 
 
 def test_all_keys_hash_to_one_slot(node: Queue) -> None:

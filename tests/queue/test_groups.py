@@ -15,7 +15,21 @@ from redis_client.controls import copy_controls
 from redis_client.queue import Queue
 from redis_client.reconcile import reconcile
 from tests.support.agree import assert_agree
-from tests.support.moves import MAIN, SECOND, bells, facts, forget, job, ready, rebuild, run_out, slot, sweep, take
+from tests.support.moves import (
+    MAIN,
+    SECOND,
+    bells,
+    facts,
+    forget,
+    job,
+    ready,
+    rebuild,
+    run_out,
+    set_limit,
+    slot,
+    sweep,
+    take,
+)
 
 
 @pytest.fixture
@@ -51,7 +65,7 @@ def claim(queue: Queue, name: str = "0", *queues: str) -> str | None:
 
 @pytest.mark.parametrize("group", ["tenant:default", "pipeline:selftest", f"queue:{MAIN}", "vendor"])
 def test_never_more_of_a_group_run_than_its_limit(queue: Queue, group: str) -> None:
-    queue.limit(group, 2)
+    set_limit(queue, group, 2)
     for number in range(5):
         queue.enqueue(job(f"j{number}", groups=("vendor",)))
     assert [claim(queue, str(seat)) for seat in range(4)] == ["j0", "j1", None, None]
@@ -61,7 +75,7 @@ def test_never_more_of_a_group_run_than_its_limit(queue: Queue, group: str) -> N
 
 
 def test_who_ends_makes_room_for_the_best_that_is_parked(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for number in range(3):
         queue.enqueue(job(f"j{number}", groups=("vendor",)))
     grant = take(queue)
@@ -74,7 +88,7 @@ def test_who_ends_makes_room_for_the_best_that_is_parked(queue: Queue) -> None:
 
 @pytest.mark.parametrize("leaves", ["finish", "requeue", "delay", "waits", "sweep"])
 def test_whatever_ends_a_run_frees_its_room(queue: Queue, leaves: str) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     queue.enqueue(job("a", groups=("vendor",)))
     queue.enqueue(job("b", groups=("vendor",)))
     grant = take(queue)
@@ -99,8 +113,8 @@ def test_whatever_ends_a_run_frees_its_room(queue: Queue, leaves: str) -> None:
 
 def test_a_job_of_two_full_groups_does_not_sleep_for_ever(queue: Queue) -> None:
     """Woken for one group it may meet the other full: it moves there, and the first wakes its next."""
-    queue.limit("g", 1)
-    queue.limit("h", 1)
+    set_limit(queue, "g", 1)
+    set_limit(queue, "h", 1)
     queue.enqueue(job("gh", groups=("g", "h"), created_ms=1))
     queue.enqueue(job("h1", groups=("h",), priority="high"))
     queue.enqueue(job("g1", groups=("g",), priority="high"))
@@ -118,7 +132,7 @@ def test_a_job_of_two_full_groups_does_not_sleep_for_ever(queue: Queue) -> None:
 
 def test_the_one_that_stood_for_its_group_is_cancelled_and_the_next_stands_up(queue: Queue) -> None:
     """The first bug that a random walk found: the group slept for ever."""
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for name in ("a", "b", "c"):
         queue.enqueue(job(name, groups=("vendor",)))
     grant = take(queue)
@@ -131,7 +145,7 @@ def test_the_one_that_stood_for_its_group_is_cancelled_and_the_next_stands_up(qu
 
 def test_parking_and_cancelling_leave_no_bell_behind(queue: Queue) -> None:
     """The second one: the list grew with every parked job that was cancelled."""
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     queue.enqueue(job("a", groups=("vendor",)))
     take(queue)
     for number in range(20):
@@ -144,7 +158,7 @@ def test_parking_and_cancelling_leave_no_bell_behind(queue: Queue) -> None:
 
 
 def test_each_queue_of_a_group_is_woken_since_nobody_may_serve_the_other(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     queue.enqueue(job("a", groups=("vendor",)))
     grant = take(queue)
     queue.enqueue(job("here", groups=("vendor",)))
@@ -157,22 +171,22 @@ def test_each_queue_of_a_group_is_woken_since_nobody_may_serve_the_other(queue: 
 
 
 def test_a_raised_limit_wakes_as_many_as_have_room(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for number in range(6):
         queue.enqueue(job(f"j{number}", groups=("vendor",)))
     take(queue)
     claim(queue, "1")
-    assert queue.limit("vendor", 4) == 3
+    assert set_limit(queue, "vendor", 4) == 3
     assert ready(queue) == ["j1", "j2", "j3"]
 
 
 def test_a_lifted_limit_lets_all_go_page_by_page_and_is_forgotten(queue: Queue, server: Any) -> None:
-    queue.limit("vendor", 0)
+    set_limit(queue, "vendor", 0)
     queue.enqueue_many([job(f"j{number:04}", groups=("vendor",)) for number in range(700)])
     while queue.claim(slot(), nonce="n") != Nothing(None, again=False, paused=()):
         pass
     assert len(parked(queue, "vendor")) == 700
-    queue.limit("vendor", None)
+    set_limit(queue, "vendor", None)
     while parked(queue, "vendor"):
         assert sweep(queue)["woken"] > 0
     assert len(ready(queue)) == len(bells(queue)) == 700
@@ -183,17 +197,17 @@ def test_a_limit_that_comes_later_counts_those_that_run(queue: Queue) -> None:
     queue.enqueue(job("a"))
     queue.enqueue(job("b"))
     take(queue)
-    queue.limit("tenant:default", 1)
+    set_limit(queue, "tenant:default", 1)
     assert running(queue, "tenant:default") == ["a"]
     assert claim(queue, "1") is None
 
 
 def test_a_job_put_back_as_running_counts_in_its_groups(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     queue.enqueue(job("a", groups=("vendor",)))
     grant = take(queue)
     forget(queue)
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     assert rebuild(queue, job("a", groups=("vendor",), fence=grant.token, in_flight=True)) == "adopted"
     assert running(queue, "vendor") == ["a"]
     queue.enqueue(job("b", groups=("vendor",)))
@@ -201,7 +215,7 @@ def test_a_job_put_back_as_running_counts_in_its_groups(queue: Queue) -> None:
 
 
 def test_a_parked_record_that_is_spoilt_stops_nobody(queue: Queue, server: Any) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for name in ("a", "bad", "good"):
         queue.enqueue(job(name, groups=("vendor",)))
     grant = take(queue)
@@ -252,7 +266,7 @@ def test_a_resumed_pipeline_keeps_its_limit(client: RedisClient) -> None:
 
 
 def test_the_copy_forgets_what_sql_does_not_say(client: RedisClient) -> None:
-    client.queue.limit("stale", 1)
+    set_limit(client.queue, "stale", 1)
     client.get_client().hset(client.queue.key("paused"), SECOND, "1")
     copy_controls(client.queue, client.database)
     server: Any = client.get_client()

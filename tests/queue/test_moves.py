@@ -12,6 +12,7 @@ from tests.support.moves import (
     MAIN,
     SECOND,
     bells,
+    end_pause,
     facts,
     forget,
     job,
@@ -272,7 +273,7 @@ def test_resume_rings_once_however_often_it_is_said(queue: Queue, server: Any) -
     server.lpop(queue.list_key(MAIN))
     server.hset(queue.key("paused"), MAIN, "1")
     for _ in range(5):
-        queue.resume(MAIN)
+        end_pause(queue, MAIN)
     assert bells(queue) == ["a"]
     assert take(queue).job_id == "a"
 

@@ -13,7 +13,7 @@ from redis_client.queue import Queue
 from redis_client.scripts import LUA
 from tests.queue.mutants import MUTANTS, Mutant
 from tests.support.edits import Clock, use_scripts
-from tests.support.moves import MAIN, bells, job, ready, rebuild, run_out, slot, stands, sweep, take
+from tests.support.moves import MAIN, bells, job, ready, rebuild, run_out, set_limit, slot, stands, sweep, take
 from tests.support.walks import walk
 
 WALKS, STEPS = 40, 80
@@ -72,7 +72,7 @@ def a_claim_that_sql_has_not_heard_of_keeps_its_job(queue: Queue) -> None:
 def a_parked_job_that_sql_has_in_flight_is_parked_no_more(queue: Queue) -> None:
     """Redis was rewound, and a limit has come meanwhile."""
     queue.enqueue(job("a"))
-    queue.limit("pipeline:selftest", 0)
+    set_limit(queue, "pipeline:selftest", 0)
     queue.claim(slot(), nonce="n")
     assert stands(queue)[0] == "parked"
     assert rebuild(queue, job("a", fence=7, in_flight=True)) == "adopted"
@@ -80,7 +80,7 @@ def a_parked_job_that_sql_has_in_flight_is_parked_no_more(queue: Queue) -> None:
 
 
 def the_next_stands_up_for_one_that_was_cancelled(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for name in ("a", "b", "c"):
         queue.enqueue(job(name, groups=("vendor",)))
     grant = take(queue)
@@ -92,11 +92,11 @@ def the_next_stands_up_for_one_that_was_cancelled(queue: Queue) -> None:
 
 
 def who_parks_for_one_group_wakes_the_others(queue: Queue) -> None:
-    queue.limit("vendor", 1)
+    set_limit(queue, "vendor", 1)
     for name, groups in (("a", ("gpu",)), ("b", ("gpu", "vendor")), ("c", ("gpu",)), ("d", ("vendor",))):
         queue.enqueue(job(name, groups=groups))
     first = take(queue, slot("w1"))
-    queue.limit("gpu", 1)
+    set_limit(queue, "gpu", 1)
     held = take(queue, slot("w2"), "m")  # d: the others wait for a
     assert (first.job_id, held.job_id) == ("a", "d")
     queue.finish(slot("w1"), first, status="completed")

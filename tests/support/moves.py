@@ -128,3 +128,13 @@ def checkpoint(stage: str = "step_1", item: str = "", result: Any = None, **fiel
 
 def failure(stage: str = "step_1", attempt: int = 1, **fields: Any) -> Failure:
     return Failure(stage, "", attempt, "Unreachable", "no connection", **fields)
+
+
+def set_limit(queue: Queue, group: str, most: int | None) -> int:
+    """What a copy of the controls does in Redis for one limit (None: it is lifted); how many were woken by it."""
+    return int(queue.run("limit", group=group, limit=-1 if most is None else most))
+
+
+def end_pause(queue: Queue, name: str) -> None:
+    """What a copy of the controls does in Redis for a queue that is paused no more."""
+    queue.run("resume", queue=name)

@@ -14,7 +14,7 @@ from redis_client.queue import HEAD_START_SECONDS, Queue
 from tests.support.edits import FIRST_US, Clock
 from tests.support.held import Held, as_model, broken, read
 from tests.support.model import LEASE_MS, OPEN, Model, Task
-from tests.support.moves import MAIN, SECOND, forget, job, slot
+from tests.support.moves import MAIN, SECOND, end_pause, forget, job, set_limit, slot
 
 T = TypeVar("T")
 QUEUES = (MAIN, SECOND)
@@ -253,14 +253,14 @@ class Sides:
         """redis_client/reconcile.py: the controls, every open row, and then the canary."""
         key, paused = self.queue.key, self.redis.hkeys(self.queue.key("paused"))
         for queue in set(paused) - self.model.paused:
-            self.queue.resume(queue)
+            end_pause(self.queue, queue)
         if self.model.paused:
             self.redis.hset(key("paused"), mapping=dict.fromkeys(self.model.paused, "1"))
         for group, most in self.limits.items():
-            self.queue.limit(group, most)
+            set_limit(self.queue, group, most)
         for group in self.redis.hkeys(key("limits")):
             if group not in self.limits:
-                self.queue.limit(group, None)
+                set_limit(self.queue, group, None)
         self.redis.delete(key("weights"))
         if self.model.weights:
             weights: dict[Any, Any] = {tenant: f"{weight:g}" for tenant, weight in self.model.weights.items()}

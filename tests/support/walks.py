@@ -15,7 +15,7 @@ from redis_client.queue import HEAD_START_SECONDS, Queue
 from tests.support.edits import Clock
 from tests.support.held import read
 from tests.support.model import OPEN
-from tests.support.moves import MAIN, slot
+from tests.support.moves import MAIN, end_pause, set_limit, slot
 from tests.support.sides import LEASE_SECONDS, QUEUES, SEATS, SERVING, Dice, Row, Sides
 
 T = TypeVar("T")
@@ -105,14 +105,14 @@ class Walk(Sides):
             self.limits.pop(group, None)
         else:
             self.limits[group] = most
-        self.queue.limit(group, most)
+        set_limit(self.queue, group, most)
         self.model.limit(group, most)
 
     def a_gate_is_narrow(self, dice: Dice) -> None:
         """Three more jobs for a group of which one may run, and workers for them."""
         group, queue = dice.pick(("vendor", "gpu")), dice.pick(QUEUES)
         self.limits[group] = 1
-        self.queue.limit(group, 1)
+        set_limit(self.queue, group, 1)
         self.model.limit(group, 1)
         free = [name for name in IDS if name not in self.rows and name not in self.model.tasks]
         for name in free[:3]:
@@ -129,7 +129,7 @@ class Walk(Sides):
 
     def resume(self, dice: Dice) -> None:
         queue = dice.pick(QUEUES)
-        self.queue.resume(queue)
+        end_pause(self.queue, queue)
         self.model.paused.discard(queue)
         self.deaf.discard(queue)
 
