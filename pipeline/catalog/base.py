@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,17 @@ def _https(value: str) -> str:
 
 
 HttpsUrl = Annotated[str, AfterValidator(_https)]
+
+
+def like(pattern: str, example: str) -> AfterValidator:
+    """What matches, or nothing; else a sentence that a person understands."""
+
+    def checked(value: str) -> str:
+        if value and not re.fullmatch(pattern, value):
+            raise ValueError(f"should be {example}")
+        return value
+
+    return AfterValidator(checked)
 
 
 @dataclass(frozen=True, slots=True)

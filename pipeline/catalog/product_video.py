@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from artifacts import Artifact
-from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline
+from pipeline.catalog.base import HttpsUrl, PaidPayload, Payload, Pipeline, like
 from pipeline.catalog.language import Language
 from pipeline.catalog.pronounce import Pronounce
 from pipeline.film.script import Aspect, FilmVersion, Quote, Sayable, SceneKind, Stat, Style
 
-
-def _like(pattern: str, example: str) -> AfterValidator:
-    """What matches, or nothing; else a sentence that a person understands."""
-
-    def checked(value: str) -> str:
-        if value and not re.fullmatch(pattern, value):
-            raise ValueError(f"should be {example}")
-        return value
-
-    return AfterValidator(checked)
-
-
-Address = Annotated[str, _like(r"(https?://)?[^\s:/]+(:\d+)?([/?#]\S*)?", "an address such as nova.com/shop")]
-Color = Annotated[str, _like(r"#[0-9A-Fa-f]{6}", "a colour such as #1C6B67")]
+Address = Annotated[str, like(r"(https?://)?[^\s:/]+(:\d+)?([/?#]\S*)?", "an address such as nova.com/shop")]
+Color = Annotated[str, like(r"#[0-9A-Fa-f]{6}", "a colour such as #1C6B67")]
 
 
 class OwnScene(Payload):

@@ -20,13 +20,11 @@ from pipeline.film.art import rgb
 from pipeline.film.ass import DRAWN_BEFORE
 from pipeline.film.captions import ground_of
 from pipeline.film.motion import frame_of, motion
-from pipeline.film.planes import BLUE, GREEN, RED, U_SCALE, V_SCALE
+from pipeline.film.planes import BLUE, GREEN, RED, U_SCALE, V_SCALE, Bytes, quarter
 from pipeline.film.theme import CaptionLook
 from pipeline.film.themes import theme_of
 from pipeline.film.timeline import CaptionPage, CaptionWord, Shape, Timeline
 from pipeline.film.warp import Backend
-
-Bytes = NDArray[np.uint8]
 
 BLUR_SIGMA = 0.85  # of libass' blur, which the looks are given in
 STAMPS_KEPT, MASKS_KEPT = 24, 12  # most are of one frame only
@@ -179,7 +177,7 @@ def stamped(box: Box, size: tuple[int, int]) -> Stamp | None:
         return None
     part = cover[top:bottom, left:right]
     share = (part * np.float32(opacity / 255)).astype(np.float32)
-    half = (share[::2, ::2] + share[1::2, ::2] + share[::2, 1::2] + share[1::2, 1::2]) * np.float32(0.25)
+    half = quarter(share)
     color = _ycc(box.color)
     planes = tuple(
         (one * np.float32(level) + np.float32(0.5)).astype(np.uint8)

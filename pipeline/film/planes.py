@@ -72,7 +72,7 @@ def to_image(planes: Planes) -> Image.Image:
 
 def _planes(pixels: Pixels, noise: Pixels) -> Planes:
     luma = _luma(pixels)
-    small, red, blue = _quarter(luma), _quarter(pixels[..., 0]), _quarter(pixels[..., 2])
+    small, red, blue = quarter(luma), quarter(pixels[..., 0]), quarter(pixels[..., 2])
     y, u, v = _scaled(luma) + noise, 128 + (blue - small) * U_SCALE, 128 + (red - small) * V_SCALE
     return Planes(_bytes(y), _bytes(u), _bytes(v))
 
@@ -83,9 +83,9 @@ def _premultiplied(pixels: Pixels, alpha: Pixels, noise: Pixels | None) -> Premu
     y = 16 * alpha + luma * np.float32(219 / 255)
     if noise is not None:
         y += noise
-    half, small = _quarter(alpha), _quarter(luma)
-    u = 128 * half + (_quarter(pixels[..., 2]) - small) * U_SCALE
-    v = 128 * half + (_quarter(pixels[..., 0]) - small) * V_SCALE
+    half, small = quarter(alpha), quarter(luma)
+    u = 128 * half + (quarter(pixels[..., 2]) - small) * U_SCALE
+    v = 128 * half + (quarter(pixels[..., 0]) - small) * V_SCALE
     return Planes(_bytes(y), _bytes(u), _bytes(v)), _bytes(alpha * 255), _bytes(half * 255)
 
 
@@ -101,7 +101,8 @@ def _scaled(luma: Pixels) -> Pixels:
     return luma * np.float32(219 / 255) + np.float32(16)
 
 
-def _quarter(plane: Pixels) -> Pixels:
+def quarter(plane: Pixels) -> Pixels:
+    """A plane of half the size, each pixel the mean of four."""
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
 
